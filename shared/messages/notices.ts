@@ -1,0 +1,43 @@
+import type { Actor } from "../entities.ts";
+import type { ErrorCode } from "../errors.ts";
+import type { JsonObject } from "../json.ts";
+import type { Limits } from "../limits.ts";
+import type { Lease } from "./lease.ts";
+
+/** Hub → client, once, right after the connection is accepted. */
+export interface Welcome {
+  readonly protocol: number;
+  readonly hub_id: string;
+  readonly time: string;
+  readonly role: "viewer" | "agent" | "operator";
+  readonly limits: Limits;
+  readonly lease: Lease;
+}
+
+/** Hub → client: why the hub is about to end this connection. */
+export interface Closing {
+  readonly code: ErrorCode | "SLOW_CONSUMER" | "KEY_REVOKED" | "TOO_MANY_ERRORS";
+  readonly message: string;
+  readonly reconnect: boolean;
+  readonly reconnect_after_ms?: number;
+}
+
+/** Hub → client: please move to another hub, after this pause. */
+export interface Drain {
+  readonly reconnect_after_ms: number;
+}
+
+/** Hub → agent: the session is no longer this connection's; do not reopen it by itself. */
+export interface Fenced {
+  readonly session_id: string;
+  readonly incarnation: number;
+  readonly reason: "taken" | "ended";
+}
+
+/** Hub → agent: someone else changed its session. */
+export interface SessionChanged {
+  readonly session_id: string;
+  readonly version: number;
+  readonly patch: JsonObject;
+  readonly actor: Actor;
+}

@@ -1,0 +1,36 @@
+import { z } from "zod";
+import { Metadata, type Session, SessionStatus } from "../entities.ts";
+import { DEFAULT_PROJECT_ID, Id } from "../ids.ts";
+import type { Lease } from "./lease.ts";
+
+/** Agent → hub: create a session, or come back to it. On an existing one everything but the ids and the proof is ignored. */
+export const SessionOpen = z.object({
+  session_id: Id,
+  project_id: Id.default(DEFAULT_PROJECT_ID),
+  machine_id: Id,
+  status: SessionStatus.default("ACTIVE"),
+  environment: z.string().min(1).max(128).optional(),
+  metadata: Metadata.optional(),
+  parent_session_id: Id.optional(),
+  resumed_from: Id.optional(),
+  /** Incarnation and token of an earlier open: proof of being the same process. */
+  incarnation: z.int().min(0).optional(),
+  token: z.string().max(256).optional(),
+  /** Take the session although another agent's lease is valid. */
+  takeover: z.boolean().default(false),
+});
+export type SessionOpen = z.infer<typeof SessionOpen>;
+export type SessionOpenInput = z.input<typeof SessionOpen>;
+
+export interface SessionOpened {
+  readonly session: Session;
+  readonly created: boolean;
+  readonly resumed: boolean;
+  readonly incarnation: number;
+  readonly token: string;
+  /** The last op applied in this incarnation, 0 for none: the next publish uses a greater one. */
+  readonly last_op: number;
+  readonly epoch: string;
+  readonly seq: number;
+  readonly lease: Lease;
+}
