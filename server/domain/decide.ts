@@ -1,0 +1,19 @@
+import type { Command, DecideContext, Decision } from "./commands.ts";
+import { decideCreate } from "./decide-create.ts";
+import { decideOpen } from "./decide-open.ts";
+import { decideEdit, decidePublish } from "./decide-publish.ts";
+import type { FamilyView } from "./records.ts";
+
+/** A command against the state of its family at the head: the changes it makes, or why not. Pure. */
+export function decide(command: Command, family: FamilyView, context: DecideContext): Decision {
+  switch (command.type) {
+    case "open":
+      return decideOpen(command, family, context);
+    case "publish":
+      return decidePublish(command, family, context);
+    case "create":
+      return decideCreate(command, family, context);
+    case "edit":
+      return decideEdit(command, family, context);
+  }
+}

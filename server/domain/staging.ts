@@ -1,0 +1,133 @@
+import type { Actor, ChangeType, Session, Task } from "../../shared/entities.ts";
+import type { JsonObject } from "../../shared/json.ts";
+import { diffPatch } from "../../shared/merge-patch.ts";
+import type { PublishResult } from "../../shared/messages/changes-publish.ts";
+import type { FamilyView, LogChange, SessionRecord, TaskRecord } from "./records.ts";
+
+/** Who caused the changes of one command; stands in each of them. */
+export interface Cause {
+  readonly actor: Actor;
+  /** Incarnation under which an agent acts. */
+  readonly incarnation?: number;
+  readonly op?: number;
+  readonly request_id?: string;
+}
+
+export interface StagingContext {
+  /** Seq of the next change. */
+  readonly nextSeq: number;
+  /** Time of the entry. */
+  readonly at: string;
+  /** Every so many versions the change carries the whole state beside its patch. */
+  readonly stateEveryVersions: number;
+}
+
+/** The changes of one command, numbered as if they were in the log already. What would change nothing is not staged. */
+export class Staging {
+  readonly changes: LogChange[] = [];
+  readonly tasks: TaskRecord[] = [];
+  session: SessionRecord | undefined;
+  readonly #family: FamilyView;
+  readonly #cause: Cause;
+  readonly #context: StagingContext;
+
+  constructor(family: FamilyView, cause: Cause, context: StagingContext) {
+    this.#family = family;
+    this.#cause = cause;
+    this.#context = context;
+  }
+
+  stageSession(after: Session, type?: ChangeType): PublishResult {
+    const before = this.#family.session;
+    const entity = this.#stage("session", after.session_id, before?.entity, after, type);
+    if (entity === undefined) return unchanged("session", before?.entity ?? after);
+    const sameOwner = before !== undefined && before.entity.incarnation === entity.incarnation;
+    this.session = {
+      entity,
+      appliedSeq: entity.seq,
+      lastOp: sameOwner ? before.lastOp : 0,
+      lastOpSeq: sameOwner ? before.lastOpSeq : 0,
+      editVersion: this.#cause.actor.kind === "hub" ? (before?.editVersion ?? 0) : entity.version,
+    };
+    return changed("session", entity.session_id, entity);
+  }
+
+  stageTask(after: Task, type?: ChangeType): PublishResult {
+    const before = this.#family.task(after.task_id);
+    const entity = this.#stage("task", after.task_id, before?.entity, after, type);
+    if (entity === undefined) return unchanged("task", before?.entity ?? after);
+    this.tasks.push({
+      entity,
+      appliedSeq: entity.seq,
+      editVersion: this.#cause.actor.kind === "hub" ? (before?.editVersion ?? 0) : entity.version,
+    });
+    return changed("task", entity.task_id, entity);
+  }
+
+  /** Moves the session's marks to the last staged change; call once, after everything is staged. */
+  finish(): void {
+    const last = this.changes.at(-1);
+    const session = this.session ?? this.#family.session;
+    if (last === undefined || session === undefined) return;
+    const { op } = this.#cause;
+    this.session = {
+      ...session,
+      appliedSeq: last.seq,
+      ...(op === undefined ? {} : { lastOp: op, lastOpSeq: last.seq }),
+    };
+  }
+
+  #stage<E extends Session | Task>(
+    kind: E extends Session ? "session" : "task",
+    id: string,
+    before: E | undefined,
+    after: E,
+    type: ChangeType | undefined,
+  ): E | undefined {
+    const patch = before === undefined ? undefined : diffPatch(asJson(before), asJson(after));
+    if (before !== undefined && patch === undefined) return undefined;
+    const { at, nextSeq, stateEveryVersions } = this.#context;
+    const seq = nextSeq + this.changes.length;
+    const version = (before?.version ?? 0) + 1;
+    const entity: E = { ...after, updated_at: at, version, seq };
+    const changeType = type ?? (before === undefined ? "created" : typeOf(before, after));
+    const replaces = changeType === "created" || changeType === "reopened";
+    const { actor, incarnation, op, request_id } = this.#cause;
+    this.changes.push({
+      seq,
+      kind,
+      id,
+      session_id: after.session_id,
+      version,
+      type: changeType,
+      actor,
+      ...(replaces || patch === undefined ? {} : { patch }),
+      ...(replaces || version % stateEveryVersions === 0 ? { state: entity } : {}),
+      ...(incarnation === undefined ? {} : { incarnation }),
+      ...(op === undefined ? {} : { op }),
+      ...(request_id === undefined ? {} : { request_id }),
+    } as LogChange);
+    return entity;
+  }
+}
+
+function typeOf(before: Session | Task, after: Session | Task): ChangeType {
+  if (after.ended_at !== undefined && before.ended_at === undefined) return "ended";
+  if (after.ended_at === undefined && before.ended_at !== undefined) return "reopened";
+  if ("liveness" in after && "liveness" in before && after.liveness !== before.liveness) return "liveness";
+  return "updated";
+}
+
+function changed(kind: "session" | "task", id: string, entity: Session | Task): PublishResult {
+  return { kind, id, version: entity.version, seq: entity.seq, changed: true };
+}
+
+function unchanged(kind: "session" | "task", entity: Session | Task): PublishResult {
+  const id = "task_id" in entity ? entity.task_id : entity.session_id;
+  return { kind, id, version: entity.version, seq: entity.seq, changed: false };
+}
+
+/** Entities are plain JSON objects; their interfaces just have no index signature. */
+function asJson(entity: Session | Task): JsonObject {
+  return entity as unknown as JsonObject;
+}

@@ -1,0 +1,95 @@
+import type { Limits } from "../../shared/limits.ts";
+import type { ProjectJoined, SnapshotReason } from "../../shared/messages/project-join.ts";
+import type { Position } from "../../shared/position.ts";
+import type { BOUNDS } from "../bounds.ts";
+import type { Entry } from "../domain/records.ts";
+import type { ChangeLog } from "../ports.ts";
+import type { Project } from "../writer/project.ts";
+import type { Projects } from "../writer/projects.ts";
+import { wireChanges } from "./frames.ts";
+import type { Snapshots } from "./snapshots.ts";
+
+interface Options {
+  readonly projects: Projects;
+  readonly snapshots: Snapshots;
+  readonly changeLog: ChangeLog;
+  readonly limits: Limits;
+  readonly bounds: typeof BOUNDS;
+}
+
+/** An answer to a join that is ready, and the entries that were applied while it was made. */
+export interface PreparedJoin {
+  readonly project: Project;
+  readonly answer: ProjectJoined;
+  /** To be sent as frames right after the answer, in the same turn in which the room is entered. */
+  readonly between: readonly Entry[];
+}
+
+/**
+ * Answers a join: replay when the position can be continued within the limits, else a snapshot and why. The caller
+ * must ack, send `between` and enter the room in one synchronous step after this resolves: then no frame can be missed.
+ * Rejects when MongoDB does not answer.
+ */
+export async function prepareJoin(
+  projectId: string,
+  since: Position | undefined,
+  options: Options,
+): Promise<PreparedJoin> {
+  const { projects } = options;
+  for (;;) {
+    const project = await projects.get(projectId);
+    // A head that nobody follows is not kept up; one that is behind the viewer certainly is not up to date.
+    if (project.followers === 0 || (since !== undefined && since.seq > project.head.seq)) {
+      await projects.catchUp(project);
+    }
+    const answer = await answerJoin(project, since, options);
+    if (answer.seq > project.head.seq) await projects.catchUp(project);
+    if (projects.known(projectId) !== project || answer.epoch !== project.head.epoch) continue;
+    const between = project.recent.after(answer.seq, project.head.seq);
+    if (between !== undefined) return { project, answer, between };
+    // So much was committed meanwhile that it is no longer at hand: begin anew.
+  }
+}
+
+async function answerJoin(project: Project, since: Position | undefined, options: Options): Promise<ProjectJoined> {
+  if (since === undefined) return snapshot(project, "first", options);
+  const { head } = project;
+  if (since.epoch !== head.epoch || since.seq > head.seq) return snapshot(project, "epoch", options);
+  if (head.seq - since.seq > options.limits.replay_changes) return snapshot(project, "too_far", options);
+  const entries =
+    project.recent.after(since.seq, head.seq) ?? (await readEntries(project.id, since.seq, head.seq, options));
+  if (entries === undefined) return snapshot(project, "expired", options);
+  const changes = wireChanges(entries, since.seq);
+  if (Buffer.byteLength(JSON.stringify(changes)) > options.limits.replay_bytes) {
+    return snapshot(project, "too_far", options);
+  }
+  return { mode: "replay", epoch: head.epoch, from_seq: since.seq + 1, seq: head.seq, changes };
+}
+
+async function snapshot(project: Project, reason: SnapshotReason, { snapshots }: Options): Promise<ProjectJoined> {
+  return { mode: "snapshot", reason, ...(await snapshots.first(project)) };
+}
+
+/** Entries that hold the changes after `seq` up to `to`, or undefined when the log no longer has them all. */
+async function readEntries(
+  projectId: string,
+  seq: number,
+  to: number,
+  { changeLog, bounds }: Options,
+): Promise<Entry[] | undefined> {
+  const entries: Entry[] = [];
+  const first = await changeLog.readHolding(projectId, seq + 1);
+  if (first === undefined) return undefined;
+  entries.push(first);
+  for (let last = first; last.to_seq < to; ) {
+    const page = await changeLog.readAfter(projectId, last.from_seq, bounds.entriesPerRead);
+    for (const entry of page) {
+      if (entry.from_seq !== last.to_seq + 1) return undefined;
+      if (entry.from_seq > to) return entries;
+      entries.push(entry);
+      last = entry;
+    }
+    if (page.length === 0) return undefined;
+  }
+  return entries;
+}

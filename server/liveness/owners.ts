@@ -1,0 +1,104 @@
+import { isFinal } from "../../shared/entities.ts";
+import { sessionKey } from "../../shared/ids.ts";
+import type { Fenced, SessionChanged } from "../../shared/messages/notices.ts";
+import type { Entry, LogChange } from "../domain/records.ts";
+import type { Project } from "../writer/project.ts";
+
+/** An agent's connection, as far as its sessions need it. */
+export interface OwnerConnection {
+  readonly id: string;
+  /** Its sessions, by session_id. */
+  readonly owned: Map<string, OwnedSession>;
+  fenced(message: Fenced): void;
+  sessionChanged(message: SessionChanged): void;
+}
+
+/** A session that is open on a connection of this hub. */
+export interface OwnedSession {
+  readonly project: Project;
+  readonly sessionId: string;
+  readonly incarnation: number;
+  readonly connection: OwnerConnection;
+}
+
+/** Which session is open on which connection of this hub: one connection each. */
+export class Owners {
+  readonly #owned = new Map<string, OwnedSession>();
+
+  get size(): number {
+    return this.#owned.size;
+  }
+
+  get(projectId: string, sessionId: string): OwnedSession | undefined {
+    return this.#owned.get(sessionKey(projectId, sessionId));
+  }
+
+  all(): IterableIterator<OwnedSession> {
+    return this.#owned.values();
+  }
+
+  /** The session now belongs to this connection; another one that had it hears `fenced`. */
+  take(project: Project, sessionId: string, incarnation: number, connection: OwnerConnection): void {
+    const key = sessionKey(project.id, sessionId);
+    const former = this.#owned.get(key);
+    if (former !== undefined && former.connection !== connection) this.#fence(former, incarnation, "taken");
+    else if (former !== undefined) this.#drop(former);
+    const owned: OwnedSession = { project, sessionId, incarnation, connection };
+    this.#owned.set(key, owned);
+    connection.owned.set(sessionId, owned);
+    project.followers += 1;
+  }
+
+  /** The connection is gone: its sessions are open nowhere, until their agent returns. */
+  release(connection: OwnerConnection): void {
+    for (const owned of connection.owned.values()) this.#drop(owned);
+  }
+
+  /** Tells owners what others did to their sessions. */
+  onEntry(project: Project, entry: Entry): void {
+    if (this.#owned.size === 0) return;
+    for (const change of entry.changes) {
+      if (change.kind !== "session") continue;
+      const owned = this.#owned.get(sessionKey(project.id, change.session_id));
+      if (owned !== undefined) this.#onChange(owned, change);
+    }
+  }
+
+  #onChange(owned: OwnedSession, change: LogChange): void {
+    const incarnation = change.incarnation ?? 0;
+    if (incarnation > owned.incarnation) {
+      this.#fence(owned, incarnation, "taken");
+      return;
+    }
+    const isOwn = incarnation === owned.incarnation;
+    if (!isOwn && change.patch !== undefined) {
+      owned.connection.sessionChanged({
+        session_id: owned.sessionId,
+        version: change.version,
+        patch: change.patch,
+        actor: change.actor,
+      });
+    }
+    if (change.type !== "ended") return;
+    if (isOwn) this.#drop(owned);
+    else this.#fence(owned, owned.incarnation, "ended");
+  }
+
+  #fence(owned: OwnedSession, incarnation: number, reason: Fenced["reason"]): void {
+    this.#drop(owned);
+    owned.connection.fenced({ session_id: owned.sessionId, incarnation, reason });
+  }
+
+  #drop(owned: OwnedSession): void {
+    const key = sessionKey(owned.project.id, owned.sessionId);
+    if (this.#owned.get(key) === owned) this.#owned.delete(key);
+    if (owned.connection.owned.get(owned.sessionId) === owned) owned.connection.owned.delete(owned.sessionId);
+    owned.project.followers -= 1;
+  }
+}
+
+/** Whether a session that was just opened still belongs to its opener, as far as this hub knows. */
+export function stillOwns(project: Project, sessionId: string, incarnation: number): boolean {
+  const session = project.peek(sessionId)?.session?.entity;
+  return session === undefined || (session.incarnation === incarnation && !isFinal(session.status));
+}

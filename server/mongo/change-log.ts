@@ -1,0 +1,133 @@
+import { mongo } from "mongoose";
+import type { Entry, Head } from "../domain/records.ts";
+import type { AppendOutcome, ChangeLog, Logger } from "../ports.ts";
+import { decodeEntry, type EntryDocument, encodeEntry } from "./codec.ts";
+import { DURABLE, logKey, MAJORITY, MAX_SEQ } from "./database.ts";
+
+const DUPLICATE_KEY = 11_000;
+
+/** Longer than the commit deadline: by then the publishers were told "unknown" and the entry is sent again. */
+const APPEND_TIMEOUT_MS = 5_000;
+const READ_TIMEOUT_MS = 3_000;
+
+interface InsertReply {
+  readonly ok: number;
+  readonly writeErrors?: readonly { readonly index: number; readonly code: number; readonly errmsg?: string }[];
+  readonly writeConcernError?: unknown;
+}
+
+/** The log in collection `log`: one document per commit, unique by `{p: project, s: from_seq}`. */
+export class MongoChangeLog implements ChangeLog {
+  readonly #db: mongo.Db;
+  readonly #log: mongo.Collection<EntryDocument>;
+  readonly #logger: Logger;
+
+  constructor(db: mongo.Db, logger: Logger) {
+    this.#db = db;
+    this.#log = db.collection("log", { readConcern: MAJORITY, readPreference: "primary" });
+    this.#logger = logger;
+  }
+
+  /**
+   * The plain insert command, not the driver's insertMany: no retry of its own stands between the server's answer and
+   * ours (an unknown outcome is the writer's to settle), and it costs a third of the CPU.
+   */
+  async append(entries: readonly Entry[]): Promise<readonly AppendOutcome[]> {
+    try {
+      const reply = (await this.#db.command(
+        { insert: "log", documents: entries.map(encodeEntry), ordered: false, writeConcern: DURABLE },
+        { timeoutMS: APPEND_TIMEOUT_MS },
+      )) as unknown as InsertReply;
+      return this.#outcomes(entries, reply);
+    } catch (error) {
+      if (error instanceof mongo.BSON.BSONError) {
+        this.#logger.error({ err: error }, "an entry could not be encoded");
+        return entries.map(() => "impossible");
+      }
+      this.#logger.warn({ err: error, entries: entries.length }, "append has no certain outcome");
+      return entries.map(() => "unknown");
+    }
+  }
+
+  #outcomes(entries: readonly Entry[], reply: InsertReply): AppendOutcome[] {
+    const good: AppendOutcome = reply.ok === 1 && reply.writeConcernError === undefined ? "committed" : "unknown";
+    const outcomes = entries.map((): AppendOutcome => good);
+    for (const { index, code, errmsg } of reply.writeErrors ?? []) {
+      if (code !== DUPLICATE_KEY) this.#logger.warn({ code, errmsg }, "append was answered with an error");
+      outcomes[index] = code === DUPLICATE_KEY ? "taken" : "unknown";
+    }
+    return outcomes;
+  }
+
+  async readHead(projectId: string): Promise<Head | undefined> {
+    const last = await this.#log.findOne(
+      { _id: { $gte: logKey(projectId, 0), $lt: logKey(projectId, MAX_SEQ) } },
+      { sort: { _id: -1 }, projection: { to_seq: 1, epoch: 1, at: 1 }, timeoutMS: READ_TIMEOUT_MS },
+    );
+    return last === null ? undefined : { epoch: last.epoch, seq: last.to_seq, at: last.at.toISOString() };
+  }
+
+  async readAfter(projectId: string, seq: number, limit: number): Promise<Entry[]> {
+    const documents = await this.#log
+      .find(after(projectId, seq), { timeoutMS: READ_TIMEOUT_MS })
+      .sort({ _id: 1 })
+      .limit(limit)
+      .toArray();
+    return documents.map(decodeEntry);
+  }
+
+  async readHolding(projectId: string, seq: number): Promise<Entry | undefined> {
+    const document = await this.#log.findOne(
+      { _id: { $gte: logKey(projectId, 0), $lte: logKey(projectId, seq) } },
+      { sort: { _id: -1 }, timeoutMS: READ_TIMEOUT_MS },
+    );
+    return document === null || document.to_seq < seq ? undefined : decodeEntry(document);
+  }
+
+  async readAfterOfSessions(projectId: string, seq: number, sessionIds: readonly string[]): Promise<Entry[]> {
+    const documents = await this.#log
+      .find(
+        { ...after(projectId, seq), "changes.session_id": { $in: [...sessionIds] } },
+        // The entries after the mark are few; the key's range beats the index on sessions.
+        { timeoutMS: READ_TIMEOUT_MS, hint: { _id: 1 } },
+      )
+      .sort({ _id: 1 })
+      .toArray();
+    return documents.map(decodeEntry);
+  }
+
+  async findAhead(heads: readonly { readonly projectId: string; readonly seq: number }[]): Promise<string[]> {
+    const documents = await this.#log
+      .find(
+        {
+          $or: heads.map(({ projectId, seq }) => ({
+            _id: { $gt: logKey(projectId, seq), $lt: logKey(projectId, MAX_SEQ) },
+          })),
+        },
+        { projection: { _id: 1 }, timeoutMS: READ_TIMEOUT_MS },
+      )
+      .limit(1_000)
+      .toArray();
+    return [...new Set(documents.map((document) => document._id.p))];
+  }
+
+  /** One seek per project over the key, whatever the length of its log. */
+  async *projectIds(): AsyncIterable<string> {
+    let last: string | undefined;
+    for (;;) {
+      const filter = last === undefined ? {} : { _id: { $gt: logKey(last, MAX_SEQ) } };
+      const next: EntryDocument | null = await this.#log.findOne(filter, {
+        sort: { _id: 1 },
+        projection: { _id: 1 },
+        timeoutMS: READ_TIMEOUT_MS,
+      });
+      if (next === null) return;
+      last = next._id.p;
+      yield last;
+    }
+  }
+}
+
+function after(projectId: string, seq: number) {
+  return { _id: { $gt: logKey(projectId, seq), $lt: logKey(projectId, MAX_SEQ) } };
+}

@@ -1,0 +1,85 @@
+import mongoose from "mongoose";
+import type { EntryDocument, SessionDocument, TaskDocument } from "./codec.ts";
+
+/**
+ * The collections as mongoose knows them: names, fields that may be queried, indexes. Documents are written by
+ * change-log.ts and projections.ts, whole and already validated; models serve reads and the care of indexes.
+ */
+const options = { strict: true, strictQuery: "throw", versionKey: false, autoIndex: false, autoCreate: false } as const;
+
+const sessionSchema = new mongoose.Schema<SessionDocument>(
+  {
+    _id: String,
+    session_id: String,
+    project_id: String,
+    status: String,
+    liveness: String,
+    machine_id: String,
+    agent_id: String,
+    hub_id: String,
+    environment: String,
+    metadata: Object,
+    waiting_for: Object,
+    parent_session_id: String,
+    resumed_from: String,
+    incarnation: Number,
+    created_at: Date,
+    updated_at: Date,
+    ended_at: Date,
+    lost_at: Date,
+    version: Number,
+    seq: Number,
+    applied_seq: Number,
+    last_op: Number,
+    last_op_seq: Number,
+    edit_version: Number,
+  },
+  { ...options, collection: "sessions" },
+);
+sessionSchema.index({ created_at: -1, _id: -1 });
+sessionSchema.index({ project_id: 1, created_at: -1, _id: -1 });
+// A bare session_id in REST, and the retry of an op on another connection.
+sessionSchema.index({ session_id: 1, created_at: -1 });
+// What lives in a project: its snapshot.
+sessionSchema.index({ project_id: 1, status: 1, ended_at: -1 });
+
+const taskSchema = new mongoose.Schema<TaskDocument>(
+  {
+    _id: String,
+    task_id: String,
+    session_id: String,
+    project_id: String,
+    title: String,
+    status: String,
+    progress: Number,
+    metadata: Object,
+    created_at: Date,
+    updated_at: Date,
+    ended_at: Date,
+    version: Number,
+    seq: Number,
+    applied_seq: Number,
+    edit_version: Number,
+  },
+  { ...options, collection: "tasks" },
+);
+taskSchema.index({ created_at: -1, _id: -1 });
+taskSchema.index({ project_id: 1, created_at: -1, _id: -1 });
+taskSchema.index({ project_id: 1, status: 1, ended_at: -1 });
+
+const entrySchema = new mongoose.Schema<EntryDocument>(
+  { _id: Object, to_seq: Number, epoch: String, hub_id: String, at: Date, changes: [Object] },
+  { ...options, collection: "log" },
+);
+// History of one session, its tasks' changes included, newest first.
+entrySchema.index({ "_id.p": 1, "changes.session_id": 1, "_id.s": -1 });
+
+export type Models = ReturnType<typeof modelsOf>;
+
+export function modelsOf(connection: mongoose.Connection) {
+  return {
+    sessions: connection.model("Session", sessionSchema),
+    tasks: connection.model("Task", taskSchema),
+    log: connection.model("Entry", entrySchema),
+  } as const;
+}

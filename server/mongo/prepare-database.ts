@@ -1,0 +1,69 @@
+import { randomBytes } from "node:crypto";
+import type mongoose from "mongoose";
+import type { Logger } from "../ports.ts";
+import { StartupError } from "../startup-error.ts";
+import { DURABLE, databaseOf, MAJORITY } from "./database.ts";
+import { type Models, modelsOf } from "./models.ts";
+
+/** Layout of the collections; a hub refuses a database of another layout. */
+const SCHEMA_VERSION = 1;
+
+interface SettingDocument {
+  _id: string;
+  value: string | number;
+}
+
+export interface PreparedDatabase {
+  readonly models: Models;
+  /** Secret under which session tokens are made; the same for every hub on this database. */
+  readonly tokenSecret: string;
+}
+
+/**
+ * Makes an empty database ours, or makes sure that it is: marker, indexes, secret. Two hubs may do it at once.
+ *
+ * @throws StartupError when the database holds something else
+ */
+export async function prepareDatabase(connection: mongoose.Connection, log: Logger): Promise<PreparedDatabase> {
+  const db = databaseOf(connection);
+  const settings = db.collection<SettingDocument>("settings", { readConcern: MAJORITY, writeConcern: DURABLE });
+  const marker = await settings.findOne({ _id: "schema_version" });
+  if (marker === null && (await db.collection("sessions").findOne({}, { projection: { _id: 1 } })) !== null) {
+    throw new StartupError(
+      `database ${db.databaseName} has a collection "sessions" that no State Hub wrote; ` +
+        "name another database in MONGODB_URI (mongodb://host/NAME)",
+    );
+  }
+  if (marker !== null && marker.value !== SCHEMA_VERSION) {
+    throw new StartupError(
+      `database ${db.databaseName} has layout ${marker.value}, this hub knows ${SCHEMA_VERSION}; use a matching version`,
+    );
+  }
+  const models = modelsOf(connection);
+  for (const model of [models.sessions, models.tasks, models.log]) await prepareIndexes(model, log);
+  await settings.updateOne({ _id: "schema_version" }, { $setOnInsert: { value: SCHEMA_VERSION } }, { upsert: true });
+  await settings.updateOne(
+    { _id: "token_secret" },
+    { $setOnInsert: { value: randomBytes(32).toString("base64url") } },
+    { upsert: true },
+  );
+  const secret = await settings.findOne({ _id: "token_secret" });
+  if (typeof secret?.value !== "string") throw new StartupError("settings.token_secret is not readable");
+  return { models, tokenSecret: secret.value };
+}
+
+/** Built on an empty collection; on a filled one only looked at, since a build may take long and block writes. */
+async function prepareIndexes(model: Models[keyof Models], log: Logger): Promise<void> {
+  const { collectionName } = model.collection;
+  if ((await model.collection.findOne({}, { projection: { _id: 1 } })) === null) {
+    await model.createIndexes();
+    return;
+  }
+  const { toCreate } = await model.diffIndexes();
+  if (toCreate.length === 0) return;
+  const commands = toCreate.map((keys) => `db.${collectionName}.createIndex(${JSON.stringify(keys)})`);
+  log.error({ collection: collectionName, missing: toCreate }, "indexes are missing");
+  throw new StartupError(
+    `collection ${collectionName} lacks ${toCreate.length} of its indexes; build them in mongosh first: ${commands.join("; ")}`,
+  );
+}

@@ -1,0 +1,159 @@
+import type { mongo } from "mongoose";
+import { sessionKey } from "../../shared/ids.ts";
+import { Family } from "../domain/records.ts";
+import type { ProjectionBatch, Projections, ProjectMark, WindowedDocuments } from "../ports.ts";
+import {
+  decodeSession,
+  decodeTask,
+  encodeSession,
+  encodeTask,
+  type SessionDocument,
+  type TaskDocument,
+} from "./codec.ts";
+import { DURABLE, FAST, MAJORITY } from "./database.ts";
+
+const WRITE_TIMEOUT_MS = 5_000;
+const READ_TIMEOUT_MS = 5_000;
+
+const FINAL_STATUSES = ["COMPLETED", "FAILED", "CANCELLED"];
+
+interface ProjectDocument {
+  _id: string;
+  epoch: string;
+  created_at: Date;
+  projected_seq: number;
+  log_start: number;
+}
+
+interface UpdateReply {
+  readonly writeErrors?: readonly { readonly index: number; readonly code: number; readonly errmsg?: string }[];
+}
+
+type Versioned = { readonly _id: string; readonly applied_seq: number };
+
+/** Documents in `sessions`, `tasks` and `projects`: views of the log that never move backwards. */
+export class MongoProjections implements Projections {
+  readonly #db: mongo.Db;
+  readonly #sessions: mongo.Collection<SessionDocument>;
+  readonly #tasks: mongo.Collection<TaskDocument>;
+  readonly #projects: mongo.Collection<ProjectDocument>;
+
+  constructor(db: mongo.Db) {
+    this.#db = db;
+    const options = { readConcern: MAJORITY, readPreference: "primary" } as const;
+    this.#sessions = db.collection("sessions", options);
+    this.#tasks = db.collection("tasks", options);
+    this.#projects = db.collection("projects", options);
+  }
+
+  async write(batch: ProjectionBatch): Promise<void> {
+    await Promise.all([
+      this.#replace("sessions", batch.sessions.map(encodeSession)),
+      this.#replace("tasks", batch.tasks.map(encodeTask)),
+    ]);
+  }
+
+  /**
+   * One unordered update command. An upsert meets E11000 when the document is there already: then it is newer, or
+   * someone made it this moment, and the same replacement without upsert tells which.
+   */
+  async #replace(collection: "sessions" | "tasks", documents: readonly Versioned[], upsert = true): Promise<void> {
+    if (documents.length === 0) return;
+    const updates = documents.map((document) => ({
+      q: { _id: document._id, applied_seq: { $lt: document.applied_seq } },
+      u: document,
+      upsert,
+    }));
+    const reply = (await this.#db.command(
+      { update: collection, updates, ordered: false, writeConcern: FAST },
+      { timeoutMS: WRITE_TIMEOUT_MS },
+    )) as UpdateReply;
+    const errors = reply.writeErrors ?? [];
+    const other = errors.find(({ code }) => code !== 11_000);
+    if (other !== undefined || (errors.length > 0 && !upsert)) {
+      throw new Error(`${collection} not written: ${other?.errmsg ?? "duplicate key without upsert"}`);
+    }
+    const again = errors.map(({ index }) => documents[index]).filter((document) => document !== undefined);
+    await this.#replace(collection, again, false);
+  }
+
+  async readMark(projectId: string): Promise<ProjectMark | undefined> {
+    const found = await this.#projects.findOne({ _id: projectId }, { timeoutMS: READ_TIMEOUT_MS });
+    if (found === null) return undefined;
+    return { epoch: found.epoch, projectedSeq: found.projected_seq, logStart: found.log_start };
+  }
+
+  async createMark(projectId: string, epoch: string, createdAt: string): Promise<void> {
+    await this.#projects.updateOne(
+      { _id: projectId },
+      { $setOnInsert: { epoch, created_at: new Date(createdAt), projected_seq: 0, log_start: 1 } },
+      { upsert: true, writeConcern: DURABLE, timeoutMS: WRITE_TIMEOUT_MS },
+    );
+  }
+
+  async raiseMarks(
+    ranges: readonly { readonly projectId: string; readonly from: number; readonly to: number }[],
+  ): Promise<ReadonlyMap<string, number>> {
+    await this.#projects.bulkWrite(
+      ranges.map(({ projectId, from, to }) => ({
+        updateOne: {
+          filter: { _id: projectId, projected_seq: { $gte: from - 1, $lt: to } },
+          update: { $set: { projected_seq: to } },
+        },
+      })),
+      { ordered: false, writeConcern: FAST, timeoutMS: WRITE_TIMEOUT_MS },
+    );
+    const found = await this.#projects
+      .find(
+        { _id: { $in: ranges.map(({ projectId }) => projectId) } },
+        { projection: { projected_seq: 1 }, readConcern: { level: "local" }, timeoutMS: READ_TIMEOUT_MS },
+      )
+      .toArray();
+    return new Map(found.map((project) => [project._id, project.projected_seq]));
+  }
+
+  async readFamilies(projectId: string, sessionIds: readonly string[]): Promise<Map<string, Family>> {
+    const keys = sessionIds.map((sessionId) => sessionKey(projectId, sessionId));
+    const [sessions, tasks] = await Promise.all([
+      this.#sessions.find({ _id: { $in: keys } }, { timeoutMS: READ_TIMEOUT_MS }).toArray(),
+      this.#tasks
+        // Keys of a session's tasks are those between "<session>/" and "<session>0": "0" follows "/" in ASCII.
+        .find({ $or: keys.map((key) => ({ _id: { $gt: `${key}/`, $lt: `${key}0` } })) }, { timeoutMS: READ_TIMEOUT_MS })
+        .toArray(),
+    ]);
+    const families = new Map(sessionIds.map((sessionId) => [sessionId, new Family()]));
+    for (const document of sessions) {
+      const family = families.get(document.session_id);
+      if (family !== undefined) family.session = decodeSession(document);
+    }
+    for (const document of tasks) families.get(document.session_id)?.tasks.set(document.task_id, decodeTask(document));
+    return families;
+  }
+
+  async readWindow(projectId: string, endedSince: string): Promise<WindowedDocuments> {
+    const since = new Date(endedSince);
+    const window = {
+      project_id: projectId,
+      $or: [{ status: { $nin: FINAL_STATUSES } }, { ended_at: { $gte: since } }],
+    };
+    const sessions = await this.#sessions.find(window as mongo.Filter<SessionDocument>).toArray();
+    const shown = new Set(sessions.map(({ session_id }) => session_id));
+    const tasks: TaskDocument[] = [];
+    for await (const task of this.#tasks.find(window as mongo.Filter<TaskDocument>)) {
+      if (shown.has(task.session_id)) tasks.push(task);
+    }
+    return { sessions: sessions.map(decodeSession), tasks: tasks.map(decodeTask) };
+  }
+
+  async findSessionsById(sessionId: string): Promise<{ projectId: string; incarnation: number }[]> {
+    const found = await this.#sessions
+      .find(
+        { session_id: sessionId },
+        { projection: { project_id: 1, incarnation: 1 }, readConcern: { level: "local" }, timeoutMS: READ_TIMEOUT_MS },
+      )
+      .sort({ created_at: -1 })
+      .limit(20)
+      .toArray();
+    return found.map(({ project_id, incarnation }) => ({ projectId: project_id, incarnation }));
+  }
+}

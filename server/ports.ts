@@ -1,0 +1,104 @@
+import type { Entry, Family, Head, SessionRecord, TaskRecord } from "./domain/records.ts";
+
+/**
+ * What the core needs from outside, in its own words: no driver type appears here. Real adapters are in mongo/;
+ * tests and simulation bring their own.
+ */
+
+/** Time, so that tests can hold it. */
+export interface Clock {
+  /** Wall clock, milliseconds since 1970, corrected to the database's clock. Only ever written down, never compared. */
+  now(): number;
+  /** Monotonic, milliseconds: everything that is measured or waited for. */
+  monotonic(): number;
+}
+
+/** Outcome of appending one entry. */
+export type AppendOutcome =
+  /** Durable: journaled by a majority. */
+  | "committed"
+  /** An entry with this key is there: another hub's, or ours from an earlier attempt. */
+  | "taken"
+  /** No answer, or one that decides nothing: the very same entry must be sent again. */
+  | "unknown"
+  /** Refused before it was sent and never to be accepted: a bug, not a fault. */
+  | "impossible";
+
+/** The truth: an append-only log per project, keyed by (project, from_seq). Reads are primary + majority. */
+export interface ChangeLog {
+  /** Appends entries of different projects in one request; one outcome each. Never rejects. */
+  append(entries: readonly Entry[]): Promise<readonly AppendOutcome[]>;
+  /** The end of a project's log, or undefined when it has none. */
+  readHead(projectId: string): Promise<Head | undefined>;
+  /** Entries with from_seq > seq in order, at most `limit`. */
+  readAfter(projectId: string, seq: number, limit: number): Promise<Entry[]>;
+  /** The entry that holds this seq, or undefined. */
+  readHolding(projectId: string, seq: number): Promise<Entry | undefined>;
+  /** Entries with from_seq > seq that touch one of the sessions, in order. */
+  readAfterOfSessions(projectId: string, seq: number, sessionIds: readonly string[]): Promise<Entry[]>;
+  /** Which of these projects have an entry with from_seq > seq. */
+  findAhead(heads: readonly { readonly projectId: string; readonly seq: number }[]): Promise<string[]>;
+  /** Every project that has an entry. */
+  projectIds(): AsyncIterable<string>;
+}
+
+/** What a project's document says. */
+export interface ProjectMark {
+  readonly epoch: string;
+  /** Every change up to this one is in the documents. */
+  readonly projectedSeq: number;
+  /** First seq that the log still has. */
+  readonly logStart: number;
+}
+
+/** Documents of one or more commits, the newest state each. */
+export interface ProjectionBatch {
+  readonly sessions: readonly SessionRecord[];
+  readonly tasks: readonly TaskRecord[];
+}
+
+/** What is seen of a project at once: sessions of the window and their tasks, as the documents say. */
+export interface WindowedDocuments {
+  readonly sessions: SessionRecord[];
+  readonly tasks: TaskRecord[];
+}
+
+/** Views of the log: rebuildable, never moved backwards. */
+export interface Projections {
+  /** Replaces each document unless it is newer already. Rejects when MongoDB does not answer. */
+  write(batch: ProjectionBatch): Promise<void>;
+  readMark(projectId: string): Promise<ProjectMark | undefined>;
+  /** Creates the project's document if it is not there. */
+  createMark(projectId: string, epoch: string, createdAt: string): Promise<void>;
+  /** Raises projected_seq to `to` where it is at least `from - 1`, and says what it is now, per project. */
+  raiseMarks(
+    ranges: readonly { readonly projectId: string; readonly from: number; readonly to: number }[],
+  ): Promise<ReadonlyMap<string, number>>;
+  /** The documents of these sessions and of their tasks. */
+  readFamilies(projectId: string, sessionIds: readonly string[]): Promise<Map<string, Family>>;
+  /** Sessions not final or ended since, and of these the tasks not ended or ended since. */
+  readWindow(projectId: string, endedSince: string): Promise<WindowedDocuments>;
+  /** (project, session) of sessions with this id, newest first, at most 20. */
+  findSessionsById(sessionId: string): Promise<{ readonly projectId: string; readonly incarnation: number }[]>;
+}
+
+export interface BeatRow {
+  readonly projectId: string;
+  readonly sessionId: string;
+  readonly lastHeartbeatAt: string;
+  readonly heartbeat: Readonly<Record<string, unknown>>;
+  /** The first row after taking the session: it replaces the former owner's. */
+  readonly claim: boolean;
+}
+
+/** Coarse memory of heartbeats, for REST and for the hub that takes over. */
+export interface Beats {
+  write(hubId: string, rows: readonly BeatRow[]): Promise<void>;
+}
+
+export interface Logger {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}

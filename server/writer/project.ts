@@ -1,0 +1,143 @@
+import type { BOUNDS } from "../bounds.ts";
+import { foldEntry } from "../domain/fold.ts";
+import { EMPTY_HEAD, type Entry, type Family, type FamilyDraft, type Head } from "../domain/records.ts";
+import type { Job } from "./job.ts";
+import { RecentEntries } from "./recent-entries.ts";
+
+/** What the hub knows of one project: the head of its log, cached families, waiting publishes. Does no I/O itself. */
+export class Project {
+  readonly id: string;
+  /** Publishes that wait, oldest first. */
+  readonly queue: Job[] = [];
+  queuedBytes = 0;
+  /** An append of this project is under way or its outcome unknown: nothing else may be composed. */
+  appending = false;
+  /** Monotonic time before which nothing is composed (jitter after a lost race). */
+  notBefore = 0;
+  /** Monotonic time of the last read or acked append: what the head is worth. */
+  headConfirmedAt = 0;
+  /** Monotonic time of the last use, for forgetting idle projects. */
+  usedAt = 0;
+  /** Viewers and owned sessions that follow the project on this hub. */
+  followers = 0;
+  readonly recent: RecentEntries;
+  /** Families that are being read: entries applied meanwhile are kept for them. */
+  readonly loading = new Map<string, Entry[]>();
+  /** from_seq of own commits whose documents are not written yet, in order. */
+  readonly #unprojected: number[] = [];
+  readonly #projectionWaiters: { readonly seq: number; readonly done: () => void }[] = [];
+  #head: Head = EMPTY_HEAD;
+  #families = new Map<string, Family>();
+
+  constructor(id: string, bounds: typeof BOUNDS) {
+    this.id = id;
+    this.recent = new RecentEntries({ changes: bounds.recentChanges, bytes: bounds.recentBytes });
+  }
+
+  get head(): Head {
+    return this.#head;
+  }
+
+  get familyCount(): number {
+    return this.#families.size;
+  }
+
+  /** The family as of the head, moved to the recently used end; undefined when it has to be loaded. */
+  family(sessionId: string): Family | undefined {
+    const family = this.#families.get(sessionId);
+    if (family === undefined) return undefined;
+    this.#families.delete(sessionId);
+    this.#families.set(sessionId, family);
+    return family;
+  }
+
+  /** The family if it is cached, without counting as a use. */
+  peek(sessionId: string): Family | undefined {
+    return this.#families.get(sessionId);
+  }
+
+  hold(sessionId: string, family: Family): void {
+    this.#families.set(sessionId, family);
+  }
+
+  /** Drops the least recently used families until `count` are left. */
+  evictTo(count: number): void {
+    for (const sessionId of this.#families.keys()) {
+      if (this.#families.size <= count) return;
+      this.#families.delete(sessionId);
+    }
+  }
+
+  /** Sets the head that was read from the log when the project was loaded. */
+  begin(head: Head): void {
+    this.#head = head;
+  }
+
+  /** Takes answered publishes off the front of the queue. */
+  dropSettled(): void {
+    while (this.queue[0]?.settled === true) this.queuedBytes -= this.queue.shift()?.bytes ?? 0;
+  }
+
+  projectionBegins(fromSeq: number): void {
+    this.#unprojected.push(fromSeq);
+  }
+
+  /** The oldest open projection is written: projections of a project end in the order in which they began. */
+  projectionEnds(): void {
+    this.#unprojected.shift();
+    const open = this.#unprojected[0] ?? Number.POSITIVE_INFINITY;
+    const ready = this.#projectionWaiters.filter((waiter) => waiter.seq < open);
+    if (ready.length === 0) return;
+    const left = this.#projectionWaiters.filter((waiter) => waiter.seq >= open);
+    this.#projectionWaiters.splice(0, this.#projectionWaiters.length, ...left);
+    for (const { done } of ready) done();
+  }
+
+  /** Calls `done` when no commit of this hub up to `seq` waits for its documents any more. */
+  whenProjected(seq: number, done: () => void): void {
+    if ((this.#unprojected[0] ?? Number.POSITIVE_INFINITY) > seq) done();
+    else this.#projectionWaiters.push({ seq, done });
+  }
+
+  /** Forgets everything read or derived: after a change of MongoDB's primary nothing cached is worth anything. */
+  forget(): void {
+    this.#head = EMPTY_HEAD;
+    this.#families.clear();
+    this.recent.clear();
+    this.headConfirmedAt = 0;
+  }
+
+  /**
+   * Moves the head over one entry. The only way a head moves: own commits bring the drafts they were decided on,
+   * entries of other hubs are folded into what is cached.
+   */
+  apply(entry: Entry, bytes: number, drafts?: ReadonlyMap<string, FamilyDraft>): void {
+    if (entry.from_seq !== this.#head.seq + 1) {
+      throw new Error(`entry ${entry.from_seq} of project ${this.id} does not follow head ${this.#head.seq}`);
+    }
+    this.#head = { epoch: entry.epoch, seq: entry.to_seq, at: entry.at };
+    for (const entries of this.loading.values()) entries.push(entry);
+    if (drafts === undefined) this.#fold(entry);
+    else this.#adopt(drafts);
+    this.recent.push(entry, bytes);
+  }
+
+  #fold(entry: Entry): void {
+    const sessions = new Set(entry.changes.map((change) => change.session_id));
+    for (const sessionId of sessions) {
+      const family = this.#families.get(sessionId);
+      if (family !== undefined) foldEntry(family, sessionId, entry);
+    }
+  }
+
+  #adopt(drafts: ReadonlyMap<string, FamilyDraft>): void {
+    for (const [sessionId, draft] of drafts) {
+      // The cache may have let go of the family meanwhile; the draft still holds it, as of this very head.
+      const family = this.#families.get(sessionId) ?? draft.base;
+      const { session, tasks } = draft.touched;
+      if (session !== undefined) family.session = session;
+      for (const [taskId, record] of tasks) family.tasks.set(taskId, record);
+      this.#families.set(sessionId, family);
+    }
+  }
+}

@@ -1,0 +1,366 @@
+import { randomBytes } from "node:crypto";
+import { refuse } from "../../shared/errors.ts";
+import type { Limits } from "../../shared/limits.ts";
+import type { BOUNDS } from "../bounds.ts";
+import type { Answer, Command } from "../domain/commands.ts";
+import type { Entry } from "../domain/records.ts";
+import type { AppendOutcome, ChangeLog, Clock, Logger, Projections } from "../ports.ts";
+import { pause } from "../timing.ts";
+import { type Commit, compose } from "./compose.ts";
+import type { Job } from "./job.ts";
+import { accepted, type Outcome, refused } from "./outcome.ts";
+import type { Project } from "./project.ts";
+import type { ProjectedMarks } from "./projected-marks.ts";
+import type { Projector } from "./projector.ts";
+import type { Projects } from "./projects.ts";
+
+interface Options {
+  readonly hubId: string;
+  readonly limits: Limits;
+  readonly bounds: typeof BOUNDS;
+  readonly changeLog: ChangeLog;
+  readonly projections: Projections;
+  readonly projects: Projects;
+  readonly projector: Projector;
+  readonly marks: ProjectedMarks;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/**
+ * The path of a change: queue → decide → append → apply → project → answer.
+ *
+ * What a crash leaves behind: before the append, nothing (the agent sends the op again); after it, a committed change
+ * whose documents are written by the repair pass at the next start, and whose agent gets `duplicate: true`.
+ *
+ * A project has at most one append whose outcome is open. The key of an entry is (project, from_seq): that uniqueness
+ * is the only coordination between hubs.
+ */
+export class Writer {
+  readonly #options: Options;
+  readonly #ready = new Set<Project>();
+  readonly #open = new Set<Job>();
+  readonly #sweep: NodeJS.Timeout;
+  #queued = 0;
+  #queuedBytes = 0;
+  #appends = 0;
+  #flushScheduled = false;
+  #stopped = false;
+
+  constructor(options: Options) {
+    this.#options = options;
+    this.#sweep = setInterval(() => this.#expire(), options.bounds.commitSweepMs);
+  }
+
+  /** Decides the command and makes it durable. Resolves, never rejects; at the latest after the commit deadline. */
+  submit(projectId: string, command: Command, bytes: number): Promise<Outcome<Answer>> {
+    const known = this.#options.projects.known(projectId);
+    const overloaded = this.#overload(known, bytes);
+    if (overloaded !== undefined) return Promise.resolve(overloaded);
+    return new Promise((resolve) => {
+      const job = this.#newJob(command, bytes, resolve);
+      if (known !== undefined) this.#enqueue(known, job);
+      else void this.#enqueueUnknown(projectId, job);
+    });
+  }
+
+  /** Publishes that wait or are under way. */
+  get openJobs(): number {
+    return this.#queued;
+  }
+
+  /** Stops timers. Call after `openJobs` is 0 or the patience is over; what is open is answered `UNAVAILABLE`. */
+  stop(): void {
+    this.#stopped = true;
+    clearInterval(this.#sweep);
+    for (const job of this.#open) job.settle(refused(refuse("UNAVAILABLE", "the hub stops; outcome unknown")));
+  }
+
+  #overload(project: Project | undefined, bytes: number): Outcome<Answer> | undefined {
+    const { bounds } = this.#options;
+    const full =
+      this.#queued >= bounds.queuedPerHub ||
+      this.#queuedBytes + bytes > bounds.queuedBytesPerHub ||
+      (project !== undefined &&
+        (project.queue.length >= bounds.queuedPerProject ||
+          project.queuedBytes + bytes > bounds.queuedBytesPerProject));
+    if (!full) return undefined;
+    return refused({ code: "OVERLOADED", message: "too many publishes wait; try again later", retry_after_ms: 1_000 });
+  }
+
+  #newJob(command: Command, bytes: number, resolve: (outcome: Outcome<Answer>) => void): Job {
+    const job: Job = {
+      command,
+      bytes,
+      deadline: this.#options.clock.monotonic() + this.#options.bounds.commitDeadlineMs,
+      settled: false,
+      lostRaces: 0,
+      settle: (outcome) => {
+        if (job.settled) return;
+        job.settled = true;
+        this.#open.delete(job);
+        this.#queued -= 1;
+        this.#queuedBytes -= bytes;
+        resolve(outcome);
+      },
+    };
+    this.#open.add(job);
+    this.#queued += 1;
+    this.#queuedBytes += bytes;
+    return job;
+  }
+
+  async #enqueueUnknown(projectId: string, job: Job): Promise<void> {
+    while (!job.settled) {
+      try {
+        this.#enqueue(await this.#options.projects.get(projectId), job);
+        return;
+      } catch (error) {
+        this.#options.log.warn({ err: error, project_id: projectId }, "project not loaded, will be tried again");
+        await pause(this.#options.bounds.unknownRetryFirstMs);
+      }
+    }
+  }
+
+  #enqueue(project: Project, job: Job): void {
+    project.queue.push(job);
+    project.queuedBytes += job.bytes;
+    project.usedAt = this.#options.clock.monotonic();
+    this.#markReady(project);
+  }
+
+  #markReady(project: Project): void {
+    if (project.appending || project.queue.length === 0) return;
+    this.#ready.add(project);
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#flushScheduled || this.#stopped || this.#appends >= this.#options.bounds.appendsInFlight) return;
+    this.#flushScheduled = true;
+    // After the sockets of this turn were read: what came in together is committed together.
+    setImmediate(() => {
+      this.#flushScheduled = false;
+      void this.#flush();
+    });
+  }
+
+  /** One append for all projects that are ready. */
+  async #flush(): Promise<void> {
+    if (this.#appends >= this.#options.bounds.appendsInFlight) return;
+    const commits = this.#composeReady();
+    if (commits.length === 0) return;
+    this.#appends += 1;
+    const outcomes = await this.#options.changeLog.append(commits.map((commit) => commit.entry));
+    this.#appends -= 1;
+    commits.forEach((commit, index) => {
+      this.#concludeSafely(commit, outcomes[index] ?? "unknown");
+    });
+    if (this.#ready.size > 0) this.#schedule();
+  }
+
+  #composeReady(): (Commit & { readonly entry: Entry })[] {
+    const { bounds, clock, hubId, limits, log } = this.#options;
+    const commits: (Commit & { readonly entry: Entry })[] = [];
+    const monotonic = clock.monotonic();
+    let bytes = 0;
+    for (const project of this.#ready) {
+      if (bytes > bounds.appendBytes) break;
+      this.#ready.delete(project);
+      if (project.appending) continue;
+      if (project.notBefore > monotonic) {
+        this.#later(project, project.notBefore - monotonic);
+        continue;
+      }
+      if (monotonic - project.headConfirmedAt > bounds.headConfirmedMs) {
+        project.appending = true;
+        void this.#release(project, () => this.#options.projects.catchUp(project));
+        continue;
+      }
+      try {
+        const newEpoch = () => randomBytes(8).toString("hex");
+        const composed = compose(project, { hubId, limits, bounds, now: clock.now(), newEpoch });
+        if (composed.missing.size > 0) void this.#load(project, composed.missing);
+        const { commit } = composed;
+        if (commit.entry === undefined) {
+          this.#answer(commit);
+        } else {
+          project.appending = true;
+          bytes += commit.bytes;
+          commits.push({ ...commit, entry: commit.entry });
+        }
+      } catch (error) {
+        log.error({ err: error, project_id: project.id }, "deciding failed");
+        for (const job of project.queue.splice(0)) {
+          project.queuedBytes -= job.bytes;
+          job.settle(refused(refuse("INTERNAL", "internal error; nothing was changed")));
+        }
+      }
+    }
+    return commits;
+  }
+
+  /** One project's bug must not keep the others from their answers. */
+  #concludeSafely(commit: Commit & { readonly entry: Entry }, outcome: AppendOutcome): void {
+    try {
+      this.#conclude(commit, outcome);
+    } catch (error) {
+      this.#options.log.error({ err: error, project_id: commit.project.id }, "a commit could not be concluded");
+    }
+  }
+
+  #conclude(commit: Commit & { readonly entry: Entry }, outcome: AppendOutcome): void {
+    switch (outcome) {
+      case "committed":
+        this.#committed(commit);
+        return;
+      case "taken":
+        void this.#resolveTaken(commit);
+        return;
+      case "unknown":
+        void this.#resolveUnknown(commit);
+        return;
+      case "impossible":
+        for (const { job } of commit.jobs) {
+          job.settle(refused(refuse("INTERNAL", "internal error; nothing was changed")));
+        }
+        commit.project.appending = false;
+        this.#markReady(commit.project);
+        return;
+    }
+  }
+
+  #committed(commit: Commit & { readonly entry: Entry }): void {
+    const { projects, projector, marks, clock } = this.#options;
+    const { project, entry } = commit;
+    // catchUp may have read this very entry before its own answer came.
+    project.projectionBegins(entry.from_seq);
+    if (entry.from_seq === project.head.seq + 1) projects.apply(project, entry, commit.bytes, commit.drafts);
+    project.headConfirmedAt = clock.monotonic();
+    project.appending = false;
+    this.#markReady(project);
+    if (entry.from_seq === 1) void this.#createMark(entry);
+    const touched = [...commit.drafts.values()].map((draft) => draft.touched);
+    const sessions = touched.flatMap(({ session }) => (session === undefined ? [] : [session]));
+    const tasks = touched.flatMap((draft) => [...draft.tasks.values()]);
+    projector.project(sessions, tasks, () => {
+      marks.add(project.id, entry.from_seq, entry.to_seq);
+      project.projectionEnds();
+      this.#answer(commit);
+    });
+  }
+
+  /** E11000: ours if an earlier attempt got through after all, else another hub was faster. */
+  async #resolveTaken(commit: Commit & { readonly entry: Entry }): Promise<void> {
+    const { changeLog, hubId, log, bounds, clock, projects } = this.#options;
+    const { project, entry } = commit;
+    for (let wait: number = bounds.unknownRetryFirstMs; ; wait = Math.min(wait * 2, bounds.unknownRetryLastMs)) {
+      if (this.#stopped) return;
+      try {
+        const there = await changeLog.readHolding(project.id, entry.from_seq);
+        if (there?.from_seq === entry.from_seq && there.hub_id === hubId) {
+          this.#committed(commit);
+          return;
+        }
+        await projects.catchUp(project);
+        break;
+      } catch (error) {
+        log.warn({ err: error, project_id: project.id }, "lost race not settled, will be tried again");
+        await pause(wait);
+      }
+    }
+    const waiting = commit.jobs.map(({ job }) => job).filter((job) => !job.settled);
+    for (const job of waiting) {
+      job.lostRaces += 1;
+      project.queuedBytes += job.bytes;
+    }
+    project.queue.unshift(...waiting);
+    project.notBefore = clock.monotonic() + Math.random() * bounds.lostRaceJitterMs;
+    project.appending = false;
+    this.#markReady(project);
+  }
+
+  /** No other content may be composed for this from_seq until the identical entry got an answer. */
+  async #resolveUnknown(commit: Commit & { readonly entry: Entry }): Promise<void> {
+    const { changeLog, bounds, log } = this.#options;
+    log.warn({ project_id: commit.project.id, from_seq: commit.entry.from_seq }, "append unanswered, sent again");
+    for (let wait: number = bounds.unknownRetryFirstMs; ; wait = Math.min(wait * 2, bounds.unknownRetryLastMs)) {
+      await pause(wait);
+      if (this.#stopped) return;
+      const [outcome] = await changeLog.append([commit.entry]);
+      if (outcome !== undefined && outcome !== "unknown") {
+        log.info({ project_id: commit.project.id, from_seq: commit.entry.from_seq, outcome }, "append answered");
+        // "impossible" cannot follow "unknown" for the same bytes; were it so, the entry may still be there: not ours to refuse.
+        this.#concludeSafely(commit, outcome === "impossible" ? "taken" : outcome);
+        return;
+      }
+    }
+  }
+
+  #answer(commit: Commit): void {
+    for (const { job, decision } of commit.jobs) {
+      if (decision.kind === "refused") job.settle(refused(decision.refusal));
+      else if (decision.changes.length > 0) job.settle(accepted(decision.answer));
+      // What changed nothing leans on earlier changes, which REST must show as well before it is acked.
+      else commit.project.whenProjected(decision.answer.seq, () => job.settle(accepted(decision.answer)));
+    }
+  }
+
+  async #createMark(entry: Entry): Promise<void> {
+    try {
+      await this.#options.projections.createMark(entry.project_id, entry.epoch, entry.at);
+    } catch (error) {
+      this.#options.log.warn({ err: error, project_id: entry.project_id }, "project document not made; repair will");
+    }
+  }
+
+  async #load(project: Project, missing: ReadonlySet<string>): Promise<void> {
+    const { projects, bounds, log } = this.#options;
+    const wanted = [...missing].filter((sessionId) => !project.loading.has(sessionId));
+    for (let start = 0; start < wanted.length; start += bounds.familiesPerLoad) {
+      try {
+        await projects.load(project, wanted.slice(start, start + bounds.familiesPerLoad));
+      } catch (error) {
+        log.warn({ err: error, project_id: project.id }, "sessions not loaded, will be tried again");
+        await pause(bounds.unknownRetryFirstMs);
+      }
+      this.#markReady(project);
+    }
+  }
+
+  #later(project: Project, ms: number): void {
+    void pause(ms).then(() => this.#markReady(project));
+  }
+
+  async #release(project: Project, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      this.#options.log.warn({ err: error, project_id: project.id }, "head not read, will be tried again");
+      await pause(this.#options.bounds.unknownRetryFirstMs);
+    }
+    project.appending = false;
+    this.#markReady(project);
+  }
+
+  /** Answers those whose time is over; what is under way goes on and settles by the same op. */
+  #expire(): void {
+    const monotonic = this.#options.clock.monotonic();
+    for (const job of this.#open) {
+      // Jobs stand in the order of their deadlines.
+      if (job.deadline > monotonic) break;
+      job.settle(
+        refused(
+          job.lostRaces > 0
+            ? { code: "OVERLOADED", message: "other hubs were faster each time", retry_after_ms: 500 }
+            : {
+                code: "UNAVAILABLE",
+                message: "the database did not answer in time; outcome unknown, retry with the same op",
+                retry_after_ms: 1_000,
+              },
+        ),
+      );
+    }
+    for (const project of this.#options.projects.all()) project.dropSettled();
+  }
+}
