@@ -1,35 +1,69 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import mongoose from "mongoose";
 import type { RunningMongod } from "./processes.ts";
 
-/** What mongod has been asked to do since it started, by the names of its own counters. */
-export type OperationCounts = Readonly<Record<string, number>>;
+/** Operations since mongod started, by collection and kind; each row of a bulk write counts. */
+type OperationCounts = ReadonlyMap<string, number>;
 
-/** Commands that our own counting sends; everything else came from the process under test. */
-const OWN = new Set(["serverStatus", "hello", "isMaster"]);
+export interface WatchedOperations {
+  /** Operations in the time watched, as `collection kind`. */
+  readonly counts: Readonly<Record<string, number>>;
+  /** How often `beats` was written in one go, and how many rows each time. */
+  readonly writeBacks: readonly number[];
+}
 
-/**
- * Rows written and read (`rows.*`, each document of a bulk counts) and commands by name (`command.*`), from
- * serverStatus. Commands of the driver's own monitoring are left out.
- */
-export async function countOperations(mongod: RunningMongod): Promise<OperationCounts> {
-  const client = new mongoose.mongo.MongoClient(mongod.uri("admin"), { maxPoolSize: 1, monitorCommands: false });
+export const BEATS = "beats";
+const KINDS = ["queries", "getmore", "insert", "update", "remove", "commands"] as const;
+/** Far shorter than the time between two write-backs, far longer than one takes. */
+const LOOK_EVERY_MS = 250;
+
+/** Watches what is done in one database for as long as `running` takes. mongod's own `top` is asked, not the hub. */
+export async function watchOperations<T>(
+  mongod: RunningMongod,
+  database: string,
+  running: Promise<T>,
+): Promise<{ result: T; operations: WatchedOperations }> {
+  const client = new mongoose.mongo.MongoClient(mongod.uri("admin"), { maxPoolSize: 1 });
   try {
-    const status = await client.db().command({ serverStatus: 1, repl: 0, wiredTiger: 0 });
-    const counts: Record<string, number> = {};
-    for (const kind of ["insert", "query", "update", "delete", "getmore"])
-      counts[`rows.${kind}`] = Number(status.opcounters[kind]);
-    for (const [name, { total }] of Object.entries<{ total?: unknown }>(status.metrics.commands))
-      if (total !== undefined && !OWN.has(name)) counts[`command.${name}`] = Number(total);
-    return counts;
+    const before = await countOperations(client, database);
+    const writeBacks: number[] = [];
+    let beats = rowsOf(before, BEATS);
+    let isWriting = false;
+    let isDone = false;
+    const done = () => {
+      isDone = true;
+    };
+    running.then(done, done);
+    while (!isDone) {
+      await sleep(LOOK_EVERY_MS);
+      const now = rowsOf(await countOperations(client, database), BEATS);
+      const rows = now - beats;
+      beats = now;
+      // Rows in two looks running are one write-back that one look fell into.
+      if (rows > 0 && isWriting) writeBacks.push((writeBacks.pop() ?? 0) + rows);
+      else if (rows > 0) writeBacks.push(rows);
+      isWriting = rows > 0;
+    }
+    const after = await countOperations(client, database);
+    const moved = [...after].map(([name, count]) => [name, count - (before.get(name) ?? 0)] as const);
+    const counts = Object.fromEntries(moved.filter(([, count]) => count > 0));
+    return { result: await running, operations: { counts, writeBacks } };
   } finally {
     await client.close();
   }
 }
 
-/** The counters that moved, and by how much. */
-export function countedBetween(before: OperationCounts, after: OperationCounts): OperationCounts {
-  const moved = Object.entries(after).map(([name, count]) => [name, count - (before[name] ?? 0)] as const);
-  return Object.fromEntries(moved.filter(([, count]) => count !== 0));
+async function countOperations(client: mongoose.mongo.MongoClient, database: string): Promise<OperationCounts> {
+  const { totals } = await client.db().command({ top: 1 });
+  const counts = new Map<string, number>();
+  for (const [namespace, kinds] of Object.entries<Record<string, { count: number }>>(totals)) {
+    if (!namespace.startsWith(`${database}.`)) continue;
+    const collection = namespace.slice(database.length + 1);
+    for (const kind of KINDS) counts.set(`${collection} ${kind}`, kinds[kind]?.count ?? 0);
+  }
+  return counts;
 }
 
-export const WRITE_COUNTERS = ["rows.insert", "rows.update", "rows.delete"] as const;
+function rowsOf(counts: OperationCounts, collection: string): number {
+  return [...counts].reduce((total, [name, count]) => total + (name.startsWith(`${collection} `) ? count : 0), 0);
+}
