@@ -1,0 +1,44 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TestProject } from "vitest/node";
+import { startEmbeddedMongod } from "../../server/embedded/embedded-mongod.ts";
+import { findMongod } from "../../server/embedded/find-mongod.ts";
+
+declare module "vitest" {
+  export interface ProvidedContext {
+    /** A MongoDB for tests without a database name; see database.ts. */
+    mongodbUri: string;
+    /** The binary behind it, for tests that run a mongod of their own. */
+    mongodBinary: string;
+  }
+}
+
+/** One mongod for the whole run; each test file has its own database in it. */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const binary = await findMongod({ env: process.env, say });
+  project.provide("mongodBinary", binary.path);
+
+  const external = process.env.STATE_HUB_TEST_MONGODB_URI;
+  if (external) {
+    project.provide("mongodbUri", external);
+    return async () => {};
+  }
+  const dataDir = mkdtempSync(join(tmpdir(), "state-hub-test-"));
+  const mongod = await startEmbeddedMongod({
+    dataDir,
+    env: { ...process.env, MONGOD_BIN: binary.path },
+    say: () => {},
+    onExit: (error) => say(error.message),
+  });
+  project.provide("mongodbUri", `mongodb://127.0.0.1:${mongod.port}/?replicaSet=rs0`);
+  return async () => {
+    await mongod.stop();
+    rmSync(dataDir, { recursive: true, force: true });
+  };
+}
+
+/** To stderr: the last line of stdout belongs to the reporter. */
+function say(line: string): void {
+  console.error(line);
+}

@@ -1,0 +1,17 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    environment: "node",
+    include: ["test/**/*.test.ts"],
+    globalSetup: "test/support/global-setup.ts",
+    reporters: ["default", "./test/support/reporter.ts"],
+    // Real hubs and agents run beside the tests; more workers than two cores make bounded waits run out.
+    pool: "forks",
+    maxWorkers: 2,
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    // A test that leaves something open would otherwise hang the run in silence.
+    teardownTimeout: 20_000,
+  },
+});
