@@ -1,0 +1,362 @@
+import type { Session, Task } from "../shared/entities.ts";
+import { DEFAULT_PROJECT_ID, Id } from "../shared/ids.ts";
+import type {
+  ChangesFrame,
+  HeartbeatInfo,
+  HeartbeatsFrame,
+  ModeFrame,
+  PositionFrame,
+} from "../shared/messages/frames.ts";
+import type { ProjectJoined, SnapshotReason } from "../shared/messages/project-join.ts";
+import type { SnapshotPage } from "../shared/messages/project-snapshot.ts";
+import type { Position } from "../shared/position.ts";
+import { VIEWERS_NAMESPACE } from "../shared/protocol.ts";
+import { backoffMs } from "./backoff.ts";
+import { type Cancel, type Clock, systemClock } from "./clock.ts";
+import { Connection } from "./connection.ts";
+import type { ConnectionState } from "./connection-state.ts";
+import { Emitter } from "./emitter.ts";
+import { isWorthRetrying, StateHubError } from "./errors.ts";
+import { checkUrl } from "./identity.ts";
+import { Mirror, type MirrorChange, taskMapKey, type Verdict } from "./mirror.ts";
+import { socketTransport } from "./socket-transport.ts";
+import type { Transport } from "./transport.ts";
+
+export interface FollowOptions {
+  readonly url: string;
+  /** API key of any role that may see the project. */
+  readonly key: string;
+  /** Default `default`. */
+  readonly projectId?: string;
+  /**
+   * Continue from a position of an earlier run: what was missed since comes as `change` events. The maps then hold only
+   * what has changed since (`isComplete` is false), unless the hub cannot continue from there and sends a snapshot.
+   */
+  readonly since?: Position;
+  /** Also receive what agents say between changes (progress, activity, metrics). */
+  readonly heartbeats?: boolean;
+  /** Default 10 s. */
+  readonly connectTimeoutMs?: number;
+  /** Default 20 s. */
+  readonly requestTimeoutMs?: number;
+  /** Default 15 s, three times the hub's `position`: with neither changes nor position for so long it joins again. */
+  readonly silenceTimeoutMs?: number;
+}
+
+export interface FollowerEvents {
+  state: ConnectionState;
+  /** One committed change; in order, none twice, none missing between two `reset`s. */
+  change: MirrorChange;
+  /** In step with the hub: after the first join and after every one that closes a gap. */
+  synced: Position;
+  /**
+   * The maps were replaced as a whole, for the first time (`first`) or because the missed changes can no longer be had
+   * one by one: those were not, and will not be, told as `change` events.
+   */
+  reset: { readonly reason: SnapshotReason; readonly from: Position; readonly to: Position };
+  heartbeats: HeartbeatsFrame;
+  /** How quickly changes made on other hubs arrive here. */
+  mode: ModeFrame;
+  error: StateHubError;
+}
+
+/** Starts at once and keeps trying while the hub is away; throws only on options that can never work. */
+export function followProject(options: FollowOptions): ProjectFollower {
+  checkUrl(options.url);
+  const projectId = Id.safeParse(options.projectId ?? DEFAULT_PROJECT_ID);
+  if (!projectId.success) throw new StateHubError("VALIDATION", "projectId is no valid id");
+  const transport = socketTransport({
+    url: options.url,
+    namespace: VIEWERS_NAMESPACE,
+    key: options.key,
+    connectTimeoutMs: options.connectTimeoutMs ?? 10_000,
+  });
+  return new ProjectFollower(options, transport, systemClock);
+}
+
+/** A project's sessions and tasks, always true as of `position`. */
+export class ProjectFollower extends Emitter<FollowerEvents> {
+  readonly projectId: string;
+  /** Settles when the maps are in step for the first time; rejects when they never will be. */
+  readonly ready: Promise<Position>;
+  /** The newest heartbeat of each session, when asked for; never logged, some may be missing. */
+  readonly beats: ReadonlyMap<string, HeartbeatInfo>;
+  readonly #beats = new Map<string, HeartbeatInfo>();
+  readonly #clock: Clock;
+  readonly #connection: Connection;
+  readonly #mirror: Mirror;
+  readonly #wantsHeartbeats: boolean;
+  readonly #silenceTimeoutMs: number;
+  readonly #watchers = new Set<() => void>();
+  #mode: ModeFrame = { mode: "live" };
+  #silence: Cancel | undefined;
+  /** Refused joins and pages since the last success. */
+  #attempts = 0;
+  /** Joins that had to follow soon after another; see `#rejoin`. */
+  #rejoins = 0;
+  #rejoinedAt = Number.NEGATIVE_INFINITY;
+  /** Counts joins, so that a late answer cannot reach the one after. */
+  #join = 0;
+  /** As of the last event, so that a `reset` can say what lies between. */
+  #toldPosition: Position;
+
+  /** @internal use `followProject` */
+  constructor(options: FollowOptions, transport: Transport, clock: Clock) {
+    super();
+    this.projectId = options.projectId ?? DEFAULT_PROJECT_ID;
+    this.beats = this.#beats;
+    this.#clock = clock;
+    this.#wantsHeartbeats = options.heartbeats ?? false;
+    this.#silenceTimeoutMs = options.silenceTimeoutMs ?? 15_000;
+    this.#mirror = new Mirror(options.since);
+    this.#toldPosition = this.#mirror.position;
+    this.ready = new Promise((resolve, reject) => {
+      const offSynced = this.once("synced", (position) => {
+        offState();
+        resolve(position);
+      });
+      const offState = this.on("state", (state) => {
+        if (state.name !== "stopped") return;
+        offSynced();
+        offState();
+        reject(state.error ?? closedError());
+      });
+    });
+    this.ready.catch(() => {});
+    const timings = {
+      connectTimeoutMs: options.connectTimeoutMs ?? 10_000,
+      requestTimeoutMs: options.requestTimeoutMs ?? 20_000,
+    };
+    this.#connection = new Connection(transport, clock, timings, {
+      linked: () => this.#joinProject(),
+      unlinked: () => this.#mirror.detach(),
+      welcomed: () => {},
+      received: (event, payload) => this.#received(event, payload),
+      stateChanged: (state) => this.#stateChanged(state),
+    });
+    this.#connection.start();
+  }
+
+  /** By session_id. */
+  get sessions(): ReadonlyMap<string, Session> {
+    return this.#mirror.sessions;
+  }
+
+  /** By `taskKey`: two sessions may both have a task of that id. */
+  get tasks(): ReadonlyMap<string, Task> {
+    return this.#mirror.tasks;
+  }
+
+  task(sessionId: string, taskId: string): Task | undefined {
+    return this.#mirror.tasks.get(taskMapKey(sessionId, taskId));
+  }
+
+  /** The last change that the maps contain. */
+  get position(): Position {
+    return this.#mirror.position;
+  }
+
+  get isComplete(): boolean {
+    return this.#mirror.isComplete;
+  }
+
+  get state(): ConnectionState {
+    return this.#connection.state;
+  }
+
+  /** `degraded` while changes made on other hubs arrive late. */
+  get mode(): ModeFrame["mode"] {
+    return this.#mode.mode;
+  }
+
+  /**
+   * Settles with this follower as soon as the predicate holds, now or after a later event; rejects with `TIMEOUT`, or
+   * with the reason why following ended.
+   */
+  waitFor(predicate: (follower: this) => boolean, options: { readonly timeoutMs?: number } = {}): Promise<this> {
+    return new Promise((resolve, reject) => {
+      const finish = (settle: () => void) => {
+        cancel();
+        this.#watchers.delete(check);
+        settle();
+      };
+      const check = () => {
+        try {
+          if (predicate(this)) finish(() => resolve(this));
+          else if (this.state.name === "stopped") {
+            const error = this.state.error ?? closedError();
+            finish(() => reject(error));
+          }
+        } catch (error) {
+          finish(() => reject(error));
+        }
+      };
+      const { timeoutMs } = options;
+      const cancel =
+        timeoutMs === undefined
+          ? () => {}
+          : this.#clock.after(timeoutMs, () => {
+              const { epoch, seq } = this.position;
+              const where = `${this.state.name} at ${epoch}:${seq}`;
+              finish(() => reject(new StateHubError("TIMEOUT", `did not happen within ${timeoutMs} ms (${where})`)));
+            });
+      this.#watchers.add(check);
+      check();
+    });
+  }
+
+  close(): void {
+    this.#connection.stop("closed");
+  }
+
+  #joinProject(): void {
+    const since = this.#mirror.beginJoin();
+    this.#join += 1;
+    const join = this.#join;
+    const request = {
+      project_id: this.projectId,
+      ...(since === undefined ? {} : { since }),
+      ...(this.#wantsHeartbeats ? { heartbeats: true } : {}),
+    };
+    this.#connection.request<ProjectJoined>("project:join", request, (answer) => {
+      if (join !== this.#join) return;
+      if (answer instanceof StateHubError) this.#notJoined(answer);
+      else this.#follow(this.#mirror.joined(answer));
+    });
+  }
+
+  #notJoined(error: StateHubError): void {
+    if (!isWorthRetrying(error)) {
+      this.#connection.stop("failed", error);
+      return;
+    }
+    this.#attempts += 1;
+    this.#connection.afterOnLink(this.#connection.retryPauseMs(this.#attempts, error), () => this.#joinProject());
+  }
+
+  #fetchPage(cursor: string): void {
+    const join = this.#join;
+    this.#connection.request<SnapshotPage>("project:snapshot", { project_id: this.projectId, cursor }, (answer) => {
+      if (join !== this.#join) return;
+      if (!(answer instanceof StateHubError)) this.#follow(this.#mirror.page(answer));
+      else if (answer.code === "GONE") this.#rejoin();
+      else if (isWorthRetrying(answer)) {
+        this.#attempts += 1;
+        this.#connection.afterOnLink(this.#connection.retryPauseMs(this.#attempts, answer), () => {
+          if (join === this.#join) this.#fetchPage(cursor);
+        });
+      } else this.#connection.stop("failed", answer);
+    });
+  }
+
+  #received(event: string, payload: unknown): void {
+    if (event === "mode") {
+      this.#mode = payload as ModeFrame;
+      this.emit("mode", this.#mode);
+      return;
+    }
+    if ((payload as { project_id?: unknown } | undefined)?.project_id !== this.projectId) return;
+    switch (event) {
+      case "changes":
+        this.#heard();
+        this.#follow(this.#mirror.frame(payload as ChangesFrame));
+        return;
+      case "position":
+        this.#heard();
+        this.#follow(this.#mirror.positionTold(payload as PositionFrame));
+        return;
+      case "project:reset":
+        this.#follow(this.#mirror.reset());
+        return;
+      case "heartbeats":
+        this.#heartbeats(payload as HeartbeatsFrame);
+    }
+  }
+
+  #follow(verdict: Verdict): void {
+    switch (verdict.next) {
+      case "page":
+        this.#fetchPage(verdict.cursor);
+        return;
+      case "rejoin":
+        this.#rejoin();
+        return;
+      case "replaced": {
+        this.#forgetBeats();
+        this.emit("reset", { reason: verdict.reason, from: this.#toldPosition, to: verdict.at });
+        this.#tell(verdict.changes);
+        if (verdict.rejoin === undefined) this.#inStep();
+        else this.#rejoin();
+        return;
+      }
+      case "go on":
+        this.#tell(verdict.changes);
+        if (this.#mirror.isLive && this.state.name === "opening") this.#inStep();
+        else if (verdict.changes.length > 0) this.#look();
+    }
+  }
+
+  #tell(changes: readonly MirrorChange[]): void {
+    for (const change of changes) this.emit("change", change);
+    this.#toldPosition = this.position;
+  }
+
+  #inStep(): void {
+    this.#attempts = 0;
+    this.#connection.opened();
+    this.#heard();
+    this.emit("synced", this.position);
+    this.#look();
+  }
+
+  /** At once, but with growing pauses when it happens again soon: a hub whose answers never fit is not asked in a loop. */
+  #rejoin(): void {
+    this.#silence?.();
+    this.#mirror.detach();
+    this.#join += 1;
+    this.#connection.reopen();
+    const now = this.#clock.now();
+    this.#rejoins = now - this.#rejoinedAt < CALM_MS ? this.#rejoins + 1 : 0;
+    this.#rejoinedAt = now;
+    if (this.#rejoins === 0) this.#joinProject();
+    else {
+      const pause = backoffMs(this.#rejoins, this.#clock.random());
+      this.#connection.afterOnLink(pause, () => this.#joinProject());
+    }
+  }
+
+  #heard(): void {
+    this.#silence?.();
+    if (!this.#mirror.isLive) return;
+    this.#silence = this.#connection.afterOnLink(this.#silenceTimeoutMs, () => this.#rejoin());
+  }
+
+  #heartbeats(frame: HeartbeatsFrame): void {
+    for (const [sessionId, info] of Object.entries(frame.sessions)) {
+      if (this.sessions.has(sessionId) || !this.isComplete) this.#beats.set(sessionId, info);
+    }
+    this.emit("heartbeats", frame);
+    this.#look();
+  }
+
+  #forgetBeats(): void {
+    for (const sessionId of this.#beats.keys()) if (!this.sessions.has(sessionId)) this.#beats.delete(sessionId);
+  }
+
+  #stateChanged(state: ConnectionState): void {
+    if (state.name === "stopped" && state.error !== undefined) this.emit("error", state.error);
+    this.emit("state", state);
+    this.#look();
+  }
+
+  #look(): void {
+    for (const check of [...this.#watchers]) check();
+  }
+}
+
+/** A join that held for so long counts as good. */
+const CALM_MS = 10_000;
+
+function closedError(): StateHubError {
+  return new StateHubError("CLOSED", "following was ended");
+}

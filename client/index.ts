@@ -1,0 +1,29 @@
+// @state-hub/client: report as an agent, follow a project as a viewer. Runs on Node 18 and newer, and in browsers.
+
+export { type Display, type DisplayState, displayState } from "../shared/display.ts";
+export type { Change, FinalStatus, Liveness, Session, SessionStatus, Task, TaskStatus } from "../shared/entities.ts";
+export type { ErrorCode } from "../shared/errors.ts";
+export type { JsonObject, JsonValue } from "../shared/json.ts";
+export type { Edit, Published, PublishResult, SessionEdit, TaskEdit } from "../shared/messages/changes-publish.ts";
+export type { HeartbeatInfo, HeartbeatsFrame } from "../shared/messages/frames.ts";
+export type { Fenced, SessionChanged } from "../shared/messages/notices.ts";
+export type { Position } from "../shared/position.ts";
+export {
+  type Agent,
+  type AgentEvents,
+  type AgentOptions,
+  type BeatInfo,
+  connectAgent,
+  type OpenedSession,
+  type PublishOptions,
+  type SessionSpec,
+} from "./agent.ts";
+export type { ConnectionState, StopReason } from "./connection-state.ts";
+export { type ClientErrorCode, StateHubError } from "./errors.ts";
+export {
+  type FollowerEvents,
+  type FollowOptions,
+  followProject,
+  type ProjectFollower,
+} from "./follower.ts";
+export { type MirrorChange, taskMapKey } from "./mirror.ts";

@@ -1,0 +1,93 @@
+import { io } from "socket.io-client";
+import type { HandshakeAuth } from "../shared/messages/handshake.ts";
+import { PROTOCOL_VERSION } from "../shared/protocol.ts";
+import { StateHubError } from "./errors.ts";
+import type { Transport } from "./transport.ts";
+import { CLIENT_VERSION } from "./version.ts";
+
+export interface SocketOptions {
+  readonly url: string;
+  readonly namespace: string;
+  readonly key: string;
+  readonly agentId?: string;
+  readonly connectTimeoutMs: number;
+}
+
+/**
+ * A fresh socket for every link: Socket.IO's own reconnection and its send buffer are off, because a message must never
+ * be sent twice or late without the outbox knowing of it.
+ */
+export function socketTransport(options: SocketOptions): Transport {
+  const auth: HandshakeAuth = {
+    key: options.key,
+    protocol: PROTOCOL_VERSION,
+    client: `state-hub-js/${CLIENT_VERSION}`,
+    ...(options.agentId === undefined ? {} : { agent_id: options.agentId }),
+  };
+  return (handlers) => {
+    const socket = io(namespaceUrl(options.url, options.namespace), {
+      auth,
+      transports: ["websocket"],
+      forceNew: true,
+      reconnection: false,
+      timeout: options.connectTimeoutMs,
+      autoConnect: false,
+    });
+    let over = false;
+    const shut = () => {
+      over = true;
+      socket.removeAllListeners();
+      socket.io.removeAllListeners();
+      // A late error of the engine has nobody to go to; without a listener it would be thrown.
+      socket.io.on("error", () => {});
+      socket.disconnect();
+    };
+    const end = (cause: StateHubError) => {
+      if (over) return;
+      shut();
+      handlers.ended(cause);
+    };
+    socket.on("connect", () => handlers.linked());
+    socket.onAny((event: string, payload: unknown) => {
+      if (!over) handlers.received(event, payload);
+    });
+    socket.on("connect_error", (error) => end(connectError(error, options.url)));
+    socket.on("disconnect", (reason) => end(new StateHubError("UNREACHABLE", `connection to the hub lost: ${reason}`)));
+    // The transport may die while the namespace is still being refused or accepted.
+    socket.io.on("close", (reason) => end(new StateHubError("UNREACHABLE", `connection to the hub lost: ${reason}`)));
+    socket.connect();
+    return {
+      send: (event, payload) => {
+        if (!over && socket.connected) socket.emit(event, payload);
+      },
+      request: (event, payload, answered) => {
+        if (!over && socket.connected) {
+          socket.emit(event, payload, (ack: never) => {
+            if (!over) answered(ack);
+          });
+        }
+      },
+      close: () => {
+        if (!over) shut();
+      },
+    };
+  };
+}
+
+function namespaceUrl(url: string, namespace: string): string {
+  return new URL(namespace, url).href;
+}
+
+/** The hub's refusals carry `data.code`; everything else is a transport that did not come about. */
+function connectError(error: Error & { data?: unknown }, url: string): StateHubError {
+  const data = error.data as { code?: unknown; message?: unknown; retry_after_ms?: unknown } | undefined;
+  if (typeof data?.code === "string") {
+    return new StateHubError(data.code, typeof data.message === "string" ? data.message : error.message, {
+      retryAfterMs: typeof data.retry_after_ms === "number" ? data.retry_after_ms : undefined,
+    });
+  }
+  if (error.message === "Invalid namespace") {
+    return new StateHubError("UNREACHABLE", `what answers at ${url} is not a State Hub`, { cause: error });
+  }
+  return new StateHubError("UNREACHABLE", `no hub answers at ${url} (${error.message})`, { cause: error });
+}
