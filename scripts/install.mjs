@@ -16,8 +16,8 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const modules = join(root, "node_modules");
 const stampFile = join(modules, ".state-hub-install");
 
-// Measured on two cores with an ordinary connection; the pinned Node alone is 190 MB.
-const COST = "about 30 s, 440 MB";
+// Measured on two cores: 17 to 30 s; the pinned Node alone is 190 MB.
+const COST = "about 30 s, 400 MB";
 
 /** Resolves when every package of the lockfile and the pinned Node are in place; installs them if need be. */
 export async function ensureInstalled() {
@@ -184,7 +184,7 @@ function npmCi(lock) {
 function npmFailure(how) {
   return (
     `npm ci failed (${how}); its own messages are above. Usual causes: the package registry cannot be reached ` +
-    "(check with `npm ping`; behind a proxy set HTTPS_PROXY), the disk is full (440 MB are needed), or files in " +
+    "(check with `npm ping`; behind a proxy set HTTPS_PROXY), the disk is full (400 MB are needed), or files in " +
     "node_modules belong to another user (remove the folder). Then run the same command again."
   );
 }

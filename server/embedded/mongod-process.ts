@@ -11,6 +11,8 @@ const CACHE_GB = "0.25";
 
 const KILL_AFTER_MS = 10_000;
 
+const SETPRIV = ["setpriv", "--pdeathsig", "TERM"] as const;
+
 /** One running mongod. It ends by `stop`, or by itself: then `ended` says why in one line. */
 export interface MongodProcess {
   readonly pid: number;
@@ -60,9 +62,9 @@ function mongodArguments(dataDir: string, port: number, logFile: string): string
  */
 function tiedToThisProcess(): string[] {
   if (process.platform !== "linux") return [];
-  const command = ["setpriv", "--pdeathsig", "TERM"];
-  const works = spawnSync("setpriv", ["--pdeathsig", "TERM", "true"], { stdio: "ignore" }).status === 0;
-  return works ? command : [];
+  const [file, ...args] = SETPRIV;
+  const works = spawnSync(file, [...args, "true"], { stdio: "ignore" }).status === 0;
+  return works ? [...SETPRIV] : [];
 }
 
 function spawned(child: ChildProcess): Promise<void> {

@@ -28,7 +28,7 @@ function linuxOwner(port: number): number | undefined {
   return undefined;
 }
 
-export function listeningInodes(table: string, port: number): string[] {
+function listeningInodes(table: string, port: number): string[] {
   const suffix = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
   return readOrEmpty(table)
     .split("\n")
