@@ -84,7 +84,8 @@ export function inspectJson(value: unknown, bounds: JsonBounds): JsonVerdict {
 
 /** A lone surrogate would come back from MongoDB as U+FFFD, so the mirror and the document would differ. */
 function isWellFormed(text: string): boolean {
-  return text.isWellFormed();
+  // The client package also runs where this method is not there yet (Node 18, older browsers).
+  return typeof text.isWellFormed === "function" ? text.isWellFormed() : !/\p{Surrogate}/u.test(text);
 }
 
 const utf8 = new TextEncoder();
