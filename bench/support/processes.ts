@@ -6,6 +6,7 @@ import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import mongoose from "mongoose";
+import { findMongod } from "../../server/embedded/find-mongod.ts";
 
 const REPOSITORY = fileURLToPath(new URL("../../", import.meta.url));
 const START_DEADLINE_MS = 30_000;
@@ -69,7 +70,7 @@ export function temporaryFolder(): string {
  * The cache is fixed so that a run does not depend on the memory of the machine.
  */
 export async function startMongod(): Promise<RunningMongod> {
-  const binary = await findMongodBinary();
+  const { path: binary } = await findMongod({ env: process.env, say: console.error });
   const folder = temporaryFolder();
   const port = await freePort();
   const log = join(folder, "mongod.log");
@@ -97,13 +98,6 @@ export async function startMongod(): Promise<RunningMongod> {
   } finally {
     await client.close();
   }
-}
-
-/** MONGOD_BIN, then PATH. */
-async function findMongodBinary(): Promise<string> {
-  const found = process.env.MONGOD_BIN || findOnPath("mongod");
-  if (!found) throw new Error("no mongod found: set MONGOD_BIN to a mongod 6.0 or newer, or put one on PATH");
-  return found;
 }
 
 function findOnPath(program: string): string | undefined {
@@ -169,12 +163,15 @@ async function launchNodeServer(name: string, file: string, options: HubOptions)
     API_KEYS: BENCH_KEY,
     DATA_DIR: dataDir,
     LOG_LEVEL: "warn",
+    // A hub that starts notes itself in the user's list of hubs; this one shall not.
+    XDG_CONFIG_HOME: dataDir,
     ...options.env,
   };
   const running = launch(name, process.execPath, [...(options.nodeFlags ?? []), file], env);
   const answers = until(`${name} is ready`, () => running.hasEnded() || isReady(port));
   const ready = Promise.race([answers, running.failure]);
-  ready.catch(() => {});
+  // A server that dies later, under load, explains the errors of the run.
+  ready.then(() => running.failure.catch((error: Error) => console.error(error.message))).catch(() => {});
   const stop = async () => {
     await running.stop();
     if (options.dataDir === undefined) removeFolder(dataDir);
@@ -213,8 +210,7 @@ function launch(name: string, command: string, args: readonly string[], env = pr
       if (!isExpected) reject(new Error([`${name} ended by itself (${signal ?? code})`, ...lines].join("\n  ")));
     });
   });
-  // Heard here too, in case nobody waits for it any more: a server that died under load explains the errors of the run.
-  failure.catch((error: Error) => console.error(error.message));
+  failure.catch(() => {});
 
   const hasEnded = () => child.exitCode !== null || child.signalCode !== null;
   const end = async (signal: NodeJS.Signals, deadlineMs: number) => {
