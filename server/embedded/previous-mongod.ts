@@ -22,7 +22,8 @@ export async function outlivePreviousMongod(
   say: (line: string) => void,
 ): Promise<void> {
   const dbPath = realpathSync(join(dataDir, "mongodb"));
-  const pid = lockHolder(dbPath);
+  // The lock file is emptied a moment before the process ends; by the record it is still known then.
+  const pid = lockHolder(dbPath) ?? record?.pid;
   if (pid === undefined || !isAlive(pid) || !(await runsOn(pid, dbPath, record))) return;
   if (pid !== record?.pid) {
     throw new StartupError(

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { mongo } from "mongoose";
-import { afterEach, beforeEach, describe, expect, inject, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, inject, onTestFinished, test } from "vitest";
 import { startEmbeddedMongod } from "../../server/embedded/embedded-mongod.ts";
 import { isAlive } from "../../server/embedded/process-identity.ts";
 import { eventually } from "../support/eventually.ts";
@@ -31,8 +31,8 @@ const say = (line: string) => said.push(line);
 const unexpected = (error: Error) => said.push(`onExit: ${error.message}`);
 const start = () => startEmbeddedMongod({ dataDir, env: env(), say, onExit: unexpected });
 
-/** A process of its own that runs a mongod, like a hub; `stderr` grows as it talks. */
-async function startOwner() {
+/** A process of its own that runs a mongod, like a hub. */
+function spawnOwner() {
   const owner = spawn(process.execPath, [ownerScript, dataDir], {
     env: env(),
     stdio: ["ignore", "pipe", "pipe"],
@@ -41,14 +41,25 @@ async function startOwner() {
   owners.push(owner);
   let stdout = "";
   let stderr = "";
-  owner.stdout.on("data", (chunk) => (stdout += chunk));
-  owner.stderr.on("data", (chunk) => (stderr += chunk));
-  const line = await eventually("mongod ready", () => {
-    if (owner.exitCode !== null) throw new Error(stderr);
-    return stdout.includes("\n") && stdout;
+  owner.stdout.on("data", (chunk) => {
+    stdout += chunk;
   });
-  const mongod = JSON.parse(line) as { uri: string; pid: number; port: number };
-  return { owner, mongod, stderr: () => stderr };
+  owner.stderr.on("data", (chunk) => {
+    stderr += chunk;
+  });
+  const ready = async () => {
+    const line = await eventually("mongod ready", () => {
+      if (owner.exitCode !== null) throw new Error(stderr);
+      return stdout.includes("\n") && stdout;
+    });
+    return JSON.parse(line) as { uri: string; pid: number; port: number };
+  };
+  return { owner, ready, stderr: () => stderr };
+}
+
+async function startOwner() {
+  const started = spawnOwner();
+  return { ...started, mongod: await started.ready() };
 }
 
 async function end(owner: ChildProcess, signal: NodeJS.Signals) {
@@ -153,13 +164,21 @@ describe.skipIf(process.platform === "win32")("the embedded mongod of a hub in i
     async () => {
       const { owner, mongod } = await startOwner();
       await write(mongod.uri, 1);
+      // Frozen, so that it is certainly still there when the next hub starts.
+      process.kill(mongod.pid, "SIGSTOP");
+      onTestFinished(() => {
+        if (isAlive(mongod.pid)) process.kill(mongod.pid, "SIGKILL");
+      });
       await end(owner, "SIGKILL");
-      const next = await startOwner();
-      expect(next.stderr()).toContain(`the previous mongod (pid ${mongod.pid}) is still shutting down`);
+      const next = spawnOwner();
+      const line = `the previous mongod (pid ${mongod.pid}) is still shutting down; waiting for it`;
+      await eventually("the next hub waits", () => next.stderr().includes(line));
+      process.kill(mongod.pid, "SIGCONT");
+      const nextMongod = await next.ready();
       expect(isAlive(mongod.pid)).toBe(false);
-      expect(await count(next.mongod.uri)).toBe(1);
+      expect(await count(nextMongod.uri)).toBe(1);
       await end(next.owner, "SIGKILL");
-      await eventually("no orphan", () => !isAlive(next.mongod.pid));
+      await eventually("no orphan", () => !isAlive(nextMongod.pid));
     },
   );
 
