@@ -1,0 +1,100 @@
+import express, { type ErrorRequestHandler, type Express, type RequestHandler } from "express";
+import helmet from "helmet";
+import { authenticate } from "./auth.ts";
+import { cors } from "./cors.ts";
+import type { HttpDeps } from "./deps.ts";
+import { mount } from "./endpoint.ts";
+import { INTERNAL, invalid, NOT_FOUND, refuseTrouble, sendProblem } from "./problem.ts";
+import { refuseKeyInUrl } from "./query.ts";
+import { assignRequestId, requestIdOf } from "./request-id.ts";
+import { healthResources } from "./routes/health.ts";
+import { projectResources } from "./routes/projects.ts";
+import { sessionResources } from "./routes/sessions.ts";
+import { taskResources } from "./routes/tasks.ts";
+
+/** REST, in the order in which a request passes. */
+export function createHttpApp(deps: HttpDeps): Express {
+  const app = express();
+  app.set("trust proxy", deps.trustProxy);
+  app.set("case sensitive routing", true);
+  // Entity tags are versions, and parameters are parsed by query.ts alone.
+  app.set("etag", false);
+  app.set("query parser", false);
+
+  app.use(assignRequestId);
+  app.use(logRequest(deps));
+  app.use(helmet());
+  app.use(closeWhenDraining(deps), keepPrivate);
+  app.use(cors(deps.corsAllowOrigins));
+  app.use(refuseKeyInUrl);
+  mount(app, healthResources(deps));
+  app.all("/", refuseUnknownPath);
+  app.use(authenticate(deps.keys));
+  mount(app, [...sessionResources(deps), ...taskResources(deps), ...projectResources(deps)]);
+  app.use(refuseUnknownPath);
+  app.use(answerError(deps));
+  return app;
+}
+
+/** One line per answered request; the path only, since a query may hold what somebody should not have put there. */
+function logRequest({ log, clock }: HttpDeps): RequestHandler {
+  return (request, response, next) => {
+    const started = clock.monotonic();
+    const { path } = request;
+    response.on("close", () => {
+      const fields = {
+        request_id: requestIdOf(response),
+        method: request.method,
+        path: path.slice(0, 300),
+        status: response.writableFinished ? response.statusCode : 499,
+        ms: Math.round(clock.monotonic() - started),
+        key_id: (response.locals.identity as { keyId: string } | undefined)?.keyId,
+        ip: request.ip,
+      };
+      log.debug(fields, "request");
+    });
+    next();
+  };
+}
+
+/** Kept-alive connections would outlive the hub's will to stop. */
+function closeWhenDraining({ health }: HttpDeps): RequestHandler {
+  return (_request, response, next) => {
+    if (health.isDraining()) response.set("Connection", "close");
+    next();
+  };
+}
+
+/** Answers depend on the key, which caches do not know. */
+const keepPrivate: RequestHandler = (_request, response, next) => {
+  response.set("Cache-Control", "private, no-cache");
+  next();
+};
+
+const refuseUnknownPath: RequestHandler = (_request, response) => {
+  sendProblem(response, NOT_FOUND, requestIdOf(response));
+};
+
+/** What was thrown: the database's fault is 503 or 504, a malformed URL 400, everything else a bug. */
+function answerError({ log, databaseTrouble }: HttpDeps): ErrorRequestHandler {
+  // Express tells an error handler by its four parameters.
+  return (error: unknown, request, response, _next) => {
+    const request_id = requestIdOf(response);
+    if (request.destroyed && !request.complete) {
+      log.debug({ request_id }, "the client went away");
+      response.destroy();
+      return;
+    }
+    const trouble = databaseTrouble(error);
+    if (error instanceof URIError) {
+      sendProblem(response, invalid("", "the path is not well-formed"), request_id);
+    } else if (trouble !== undefined) {
+      log.warn({ request_id, err: error, trouble }, "the database failed a request");
+      sendProblem(response, refuseTrouble(trouble), request_id);
+    } else {
+      log.error({ request_id, err: error }, "a request failed");
+      sendProblem(response, INTERNAL, request_id);
+    }
+    if (!response.writableEnded) response.destroy();
+  };
+}

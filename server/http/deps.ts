@@ -1,0 +1,37 @@
+import type { Limits } from "../../shared/limits.ts";
+import type { Keys } from "../domain/access.ts";
+import type { Snapshots } from "../following/snapshots.ts";
+import type { Heartbeats } from "../liveness/heartbeats.ts";
+import type { Clock, Logger } from "../ports.ts";
+import type { DatabaseTrouble, Queries } from "../queries/ports.ts";
+import type { Projects } from "../writer/projects.ts";
+import type { Writer } from "../writer/writer.ts";
+
+export interface Health {
+  readonly version: string;
+  /** Milliseconds of a round trip to the database, or undefined when it does not answer. */
+  ping(): Promise<number | undefined>;
+  isDraining(): boolean;
+}
+
+/** What the HTTP edge needs. */
+export interface HttpDeps {
+  readonly keys: Keys;
+  readonly writer: Pick<Writer, "submit">;
+  readonly projects: Projects;
+  readonly snapshots: Snapshots;
+  readonly heartbeats: Pick<Heartbeats, "lastOf">;
+  readonly queries: Queries;
+  /** What a rejection of queries, projects or snapshots means. */
+  readonly databaseTrouble: (error: unknown) => DatabaseTrouble;
+  readonly health: Health;
+  readonly limits: Limits;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** A request without an answer by then gets `TIMEOUT`. */
+  readonly requestTimeoutMs: number;
+  /** Origins whose pages may read answers, besides the hub's own; `*` for all. */
+  readonly corsAllowOrigins: readonly string[];
+  /** Express' `trust proxy`: how many proxies in front are believed about the client's address; 0 or false for none. */
+  readonly trustProxy: number | string | false;
+}

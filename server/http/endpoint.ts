@@ -1,0 +1,146 @@
+import type { Express, Request, RequestHandler, Response } from "express";
+import type { z } from "zod";
+import type { Actor } from "../../shared/entities.ts";
+import { parseInput } from "../../shared/validate.ts";
+import type { Identity } from "../domain/access.ts";
+import { type Outcome, refused } from "../writer/outcome.ts";
+import { identityOf } from "./auth.ts";
+import { readJson } from "./body.ts";
+import type { HttpDeps } from "./deps.ts";
+import { DRAINING, FORBIDDEN, type HttpRefusal, refuseMethod, sendProblem, TIMEOUT } from "./problem.ts";
+import { parseQuery } from "./query.ts";
+import { requestIdOf } from "./request-id.ts";
+
+/** A request as a handler sees it: parameters are validated text, nothing of HTTP but a header it asks for. */
+export interface Call<Query> {
+  readonly requestId: string;
+  readonly identity: Identity;
+  readonly actor: Actor;
+  /** Placeholders of the path, not validated yet. */
+  readonly path: Readonly<Record<string, string>>;
+  readonly query: Query;
+  header(name: string): string | undefined;
+}
+
+export interface CallWithBody<Query, Body> extends Call<Query> {
+  readonly body: Body;
+  /** The body before fields that the schema does not know were dropped. */
+  readonly rawBody: Readonly<Record<string, unknown>>;
+  /** Approximate size, for the writer's bounds. */
+  readonly bytes: number;
+}
+
+export interface Reply {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: unknown;
+}
+
+/** What the edge answers: a reply, or a known "no". Handlers throw only when something broke. */
+type Answer = Outcome<Reply> | { readonly ok: false; readonly refusal: HttpRefusal };
+
+/** A GET. */
+export function reading<Q extends z.ZodType>(
+  deps: HttpDeps,
+  querySchema: Q,
+  handler: (call: Call<z.infer<Q>>) => Promise<Answer>,
+): RequestHandler {
+  return answering(deps, async (request, response) => {
+    const call = readCall(deps, querySchema, request, response);
+    return call.ok ? handler(call.value) : call;
+  });
+}
+
+/** A request that changes something: for agents and operators, and with a JSON object as its body. */
+export function writing<Q extends z.ZodType, B extends z.ZodType>(
+  deps: HttpDeps,
+  schemas: { readonly query: Q; readonly body: B; readonly types: readonly string[] },
+  handler: (call: CallWithBody<z.infer<Q>, z.infer<B>>) => Promise<Answer>,
+): RequestHandler {
+  return answering(deps, async (request, response) => {
+    if (identityOf(response).role === "viewer") return refused(FORBIDDEN);
+    if (deps.health.isDraining()) return refused(DRAINING);
+    const call = readCall(deps, schemas.query, request, response);
+    if (!call.ok) return call;
+    const raw = await readJson(request, schemas.types, deps.limits.frame_bytes);
+    if (!raw.ok) return raw;
+    const body = parseInput(schemas.body, raw.value, deps.limits);
+    if (!body.ok) return body;
+    return handler({
+      ...call.value,
+      body: body.value,
+      rawBody: raw.value as Readonly<Record<string, unknown>>,
+      bytes: body.bytes,
+    });
+  });
+}
+
+function readCall<Q extends z.ZodType>(
+  { limits }: HttpDeps,
+  querySchema: Q,
+  request: Request,
+  response: Response,
+): Outcome<Call<z.infer<Q>>> {
+  const given = parseQuery(request.url);
+  if (!given.ok) return given;
+  const query = parseInput(querySchema, given.value, limits);
+  if (!query.ok) return query;
+  const identity = identityOf(response);
+  return {
+    ok: true,
+    value: {
+      requestId: requestIdOf(response),
+      identity,
+      actor: { kind: identity.role === "agent" ? "agent" : "operator", id: identity.keyId },
+      path: request.params as Record<string, string>,
+      query: query.value,
+      header: (name) => request.get(name),
+    },
+  };
+}
+
+/** Sends what the handler says, or `TIMEOUT` when it says nothing in time. Rejections go to the app's error handler. */
+function answering(
+  { requestTimeoutMs }: HttpDeps,
+  handle: (request: Request, response: Response) => Promise<Answer>,
+): RequestHandler {
+  return async (request, response) => {
+    const timeout = Promise.withResolvers<Answer>();
+    const timer = setTimeout(() => timeout.resolve(refused(TIMEOUT)), requestTimeoutMs);
+    try {
+      const answer = await Promise.race([handle(request, response), timeout.promise]);
+      if (!answer.ok) sendProblem(response, answer.refusal, requestIdOf(response));
+      else send(response, answer.value);
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+}
+
+export function send(response: Response, { status, headers, body }: Reply): void {
+  response.status(status).set(headers ?? {});
+  if (body === undefined) response.end();
+  else response.json(body);
+}
+
+/** A path and what it understands. */
+export interface Resource {
+  readonly path: string;
+  readonly get?: RequestHandler;
+  readonly post?: RequestHandler;
+  readonly patch?: RequestHandler;
+}
+
+/** Every other method of the path is 405. Express answers HEAD with the GET. */
+export function mount(app: Express, resources: readonly Resource[]): void {
+  for (const { path, get, post, patch } of resources) {
+    const route = app.route(path);
+    if (get !== undefined) route.get(get);
+    if (post !== undefined) route.post(post);
+    if (patch !== undefined) route.patch(patch);
+    const methods = [get && "GET, HEAD", post && "POST", patch && "PATCH"].filter((method) => method !== undefined);
+    route.all((request, response) =>
+      sendProblem(response, refuseMethod(request.method, methods.join(", ")), requestIdOf(response)),
+    );
+  }
+}

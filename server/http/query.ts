@@ -1,0 +1,61 @@
+import type { RequestHandler } from "express";
+import { z } from "zod";
+import { refuse } from "../../shared/errors.ts";
+import { accepted, type Outcome, refused } from "../writer/outcome.ts";
+import { invalid, sendProblem } from "./problem.ts";
+import { requestIdOf } from "./request-id.ts";
+
+/** Names under which people put keys into URLs, where proxies and histories keep them. */
+const KEY_NAMES = new Set(["key", "api_key", "apikey", "x-api-key", "token"]);
+
+const KEY_IN_URL = {
+  ...refuse("VALIDATION", "a key does not belong in a URL; send it in X-Api-Key or Authorization: Bearer"),
+  details: { reason: "KEY_IN_URL" },
+};
+
+/** Refuses a key in the URL before anything looks at the URL, the request's log line included. */
+export const refuseKeyInUrl: RequestHandler = (request, response, next) => {
+  for (const name of searchOf(request.url).keys()) {
+    if (!KEY_NAMES.has(name.toLowerCase())) continue;
+    sendProblem(response, KEY_IN_URL, requestIdOf(response));
+    return;
+  }
+  next();
+};
+
+/** The parameters of a URL, each given once and without structure. */
+export function parseQuery(url: string): Outcome<Readonly<Record<string, string>>> {
+  const query: [string, string][] = [];
+  const seen = new Set<string>();
+  for (const [name, value] of searchOf(url)) {
+    if (/[[\]]/.test(name)) return refused(invalid(name.slice(0, 40), "must be a plain parameter, without brackets"));
+    if (seen.has(name)) return refused(invalid(name.slice(0, 40), "must be given once"));
+    seen.add(name);
+    query.push([name, value]);
+  }
+  return accepted(Object.fromEntries(query));
+}
+
+function searchOf(url: string): URLSearchParams {
+  const start = url.indexOf("?");
+  return new URLSearchParams(start < 0 ? "" : url.slice(start + 1));
+}
+
+export const DEFAULT_PAGE = 50;
+const MAX_PAGE = 500;
+
+/** Parameters as they come: text that has to read as something. */
+export const Whole = z
+  .string()
+  .regex(/^\d{1,9}$/, "must be a whole number")
+  .transform(Number);
+
+export const PageParameters = {
+  limit: Whole.pipe(z.int().min(1).max(MAX_PAGE)).default(DEFAULT_PAGE),
+  cursor: z.string().min(1).max(1_024).optional(),
+};
+
+/** ISO 8601 with `Z` or an offset, made UTC with milliseconds. */
+export const Time = z.iso
+  .datetime({ offset: true, error: "must be an ISO 8601 time such as 2026-11-22T06:00:00Z" })
+  .transform((text) => new Date(text).toISOString());

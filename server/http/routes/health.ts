@@ -1,0 +1,37 @@
+import type { RequestHandler } from "express";
+import { keyFromHeaders } from "../../domain/access.ts";
+import type { HttpDeps } from "../deps.ts";
+import { type Resource, send } from "../endpoint.ts";
+
+/** For load balancers and people: no key needed. */
+export function healthResources(deps: HttpDeps): Resource[] {
+  const startedAt = deps.clock.monotonic();
+  return [
+    { path: "/health", get: alive(deps, startedAt) },
+    { path: "/health/ready", get: ready(deps) },
+  ];
+}
+
+/** The process answers; nothing else is asked or touched. */
+function alive({ health, clock }: HttpDeps, startedAt: number): RequestHandler {
+  return (_request, response) => {
+    const uptime_s = Math.floor((clock.monotonic() - startedAt) / 1_000);
+    send(response, { status: 200, body: { status: "ok", uptime_s, version: health.version } });
+  };
+}
+
+/** Whether the hub can do its work now; what exactly is amiss is told to operators only. */
+function ready({ health, keys }: HttpDeps): RequestHandler {
+  return async (request, response) => {
+    const latency_ms = await health.ping();
+    const isUp = latency_ms !== undefined;
+    const mongodb = isUp ? { status: "ok", latency_ms } : { status: "unavailable" };
+    const isReady = isUp && !health.isDraining();
+    const given = keyFromHeaders(request.headers);
+    const isOperator = !("ambiguous" in given) && keys.identify(given.key)?.role === "operator";
+    send(response, {
+      status: isReady ? 200 : 503,
+      body: { status: isReady ? "ok" : "unavailable", ...(isOperator ? { checks: { mongodb } } : {}) },
+    });
+  };
+}

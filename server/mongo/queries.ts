@@ -1,0 +1,135 @@
+import type mongoose from "mongoose";
+import type { Session, Task } from "../../shared/entities.ts";
+import { sessionKey } from "../../shared/ids.ts";
+import type { HeartbeatInfo } from "../../shared/messages/frames.ts";
+import type { LogChange } from "../domain/records.ts";
+import type { HistoryEntry, ListPlace, Queries, SessionFilter, TaskFilter } from "../queries/ports.ts";
+import type { MongoBeats } from "./beats.ts";
+import { decodeSession, decodeTask, type SessionDocument, type TaskDocument } from "./codec.ts";
+import { type logKey, MAX_SEQ } from "./database.ts";
+import type { Models } from "./models.ts";
+
+/** Bound of one query at the server and of the wait for its answer. */
+const TIMEOUT_MS = 2_000;
+
+/** Documents come from durable entries only and are there before the ack: the primary's own word on them is true. */
+const DOCUMENTS = { readConcern: { level: "local" }, readPreference: "primary", timeoutMS: TIMEOUT_MS } as const;
+
+/** Entries count from the moment a majority has them. */
+const ENTRIES = { readConcern: { level: "majority" }, readPreference: "primary", timeoutMS: TIMEOUT_MS } as const;
+
+const NEWEST_FIRST = { created_at: -1, _id: -1 } as const;
+
+/** REST's reads, each over one index. */
+export class MongoQueries implements Queries {
+  readonly #models: Models;
+  readonly #beats: MongoBeats;
+
+  constructor(models: Models, beats: MongoBeats) {
+    this.#models = models;
+    this.#beats = beats;
+  }
+
+  async findSession(projectId: string, sessionId: string): Promise<Session | undefined> {
+    const found = await this.#models.sessions
+      .findOne({ _id: sessionKey(projectId, sessionId) }, null, DOCUMENTS)
+      .lean<SessionDocument | null>();
+    return found === null ? undefined : decodeSession(found).entity;
+  }
+
+  async findSessionsById(sessionId: string, limit: number): Promise<Session[]> {
+    const found = await this.#models.sessions
+      .find({ session_id: sessionId }, null, DOCUMENTS)
+      .sort({ created_at: -1 })
+      .limit(limit)
+      .lean<SessionDocument[]>();
+    return found.map((document) => decodeSession(document).entity);
+  }
+
+  async listSessions(filter: SessionFilter, after: ListPlace | undefined, limit: number): Promise<Session[]> {
+    const { min_recovery_attempts: attempts = 0, ...common } = filter;
+    const found = await this.#models.sessions
+      .find(
+        conditions<SessionDocument>(common, after, {
+          // Without the counter it is 0: then every session fits.
+          ...(attempts > 0 ? { "metadata.recovery_attempts": { $gte: attempts } } : {}),
+        }),
+        null,
+        DOCUMENTS,
+      )
+      .sort(NEWEST_FIRST)
+      .limit(limit)
+      .lean<SessionDocument[]>();
+    return found.map((document) => decodeSession(document).entity);
+  }
+
+  async listTasks(filter: TaskFilter, after: ListPlace | undefined, limit: number): Promise<Task[]> {
+    const found = await this.#models.tasks
+      .find(conditions<TaskDocument>(filter, after), null, DOCUMENTS)
+      .sort(NEWEST_FIRST)
+      .limit(limit)
+      .lean<TaskDocument[]>();
+    return found.map((document) => decodeTask(document).entity);
+  }
+
+  async readHistory(
+    projectId: string,
+    sessionId: string,
+    beforeSeq: number | undefined,
+    limit: number,
+  ): Promise<HistoryEntry[]> {
+    const found = await this.#models.log
+      .aggregate<{ _id: ReturnType<typeof logKey>; at: Date; changes: LogChange[] }>(
+        [
+          {
+            $match: {
+              "_id.p": projectId,
+              "changes.session_id": sessionId,
+              "_id.s": { $lt: beforeSeq ?? MAX_SEQ },
+            },
+          },
+          { $sort: { "_id.s": -1 } },
+          { $limit: limit },
+          // An entry holds what was committed together, of other sessions too: those stay there.
+          {
+            $project: {
+              at: 1,
+              changes: { $filter: { input: "$changes", cond: { $eq: ["$$this.session_id", sessionId] } } },
+            },
+          },
+        ],
+        { ...ENTRIES, hint: { "_id.p": 1, "changes.session_id": 1, "_id.s": -1 } },
+      )
+      .exec();
+    return found.map(({ _id, at, changes }) => ({ from_seq: _id.s, at: at.toISOString(), changes }));
+  }
+
+  readHeartbeats(keys: readonly string[]): Promise<ReadonlyMap<string, HeartbeatInfo>> {
+    return this.#beats.read(keys);
+  }
+}
+
+/** Only validated scalars get here; a value never becomes an operator. */
+function conditions<D>(
+  filter: SessionFilter | TaskFilter,
+  after: ListPlace | undefined,
+  more: Readonly<Record<string, unknown>> = {},
+): mongoose.QueryFilter<D> {
+  const { created_from, created_to, updated_from, ...equal } = filter;
+  const created = {
+    ...(created_from === undefined ? {} : { $gte: new Date(created_from) }),
+    ...(created_to === undefined ? {} : { $lt: new Date(created_to) }),
+  };
+  const result: Record<string, unknown> = {
+    ...Object.fromEntries(Object.entries(equal).filter(([, value]) => value !== undefined)),
+    ...more,
+  };
+  if (Object.keys(created).length > 0) result.created_at = created;
+  if (updated_from !== undefined) result.updated_at = { $gte: new Date(updated_from) };
+  if (after !== undefined) {
+    const at = new Date(after.created_at);
+    // The first part bounds the range of the index, the second settles equal times.
+    result.$and = [{ created_at: { $lte: at } }, { $or: [{ created_at: { $lt: at } }, { _id: { $lt: after.key } }] }];
+  }
+  return result as mongoose.QueryFilter<D>;
+}

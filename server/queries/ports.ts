@@ -1,0 +1,65 @@
+import type { Liveness, Session, SessionStatus, Task, TaskStatus } from "../../shared/entities.ts";
+import type { HeartbeatInfo } from "../../shared/messages/frames.ts";
+import type { LogChange } from "../domain/records.ts";
+
+/** Filters given together must all hold; times are ISO 8601 UTC. */
+interface CommonFilter {
+  readonly project_id?: string | undefined;
+  /** `created_at` at or after / before. */
+  readonly created_from?: string | undefined;
+  readonly created_to?: string | undefined;
+  /** `updated_at` at or after. */
+  readonly updated_from?: string | undefined;
+}
+
+export interface SessionFilter extends CommonFilter {
+  readonly status?: SessionStatus | undefined;
+  readonly liveness?: Liveness | undefined;
+  readonly machine_id?: string | undefined;
+  readonly environment?: string | undefined;
+  readonly min_recovery_attempts?: number | undefined;
+}
+
+export interface TaskFilter extends CommonFilter {
+  readonly session_id?: string | undefined;
+  readonly status?: TaskStatus | undefined;
+}
+
+/** Place of an entity in a list that runs from new to old; `key` settles equal times. */
+export interface ListPlace {
+  readonly created_at: string;
+  /** `<project>/<session>` or `<project>/<session>/<task>`. */
+  readonly key: string;
+}
+
+/** What one commit did to one session and its tasks. */
+export interface HistoryEntry {
+  readonly from_seq: number;
+  readonly at: string;
+  readonly changes: readonly LogChange[];
+}
+
+/**
+ * Reads for REST. Entities come without the fields that only hubs need. Every method rejects within about 2 s when the
+ * database does not answer or gives up on a query (`DatabaseTrouble` tells which).
+ */
+export interface Queries {
+  findSession(projectId: string, sessionId: string): Promise<Session | undefined>;
+  /** Sessions with this id in any project, newest first, at most `limit`. */
+  findSessionsById(sessionId: string, limit: number): Promise<Session[]>;
+  /** Newest first, only what comes after the place. */
+  listSessions(filter: SessionFilter, after: ListPlace | undefined, limit: number): Promise<Session[]>;
+  listTasks(filter: TaskFilter, after: ListPlace | undefined, limit: number): Promise<Task[]>;
+  /** Entries with from_seq < `beforeSeq` that touch the session, newest first, with its own changes only. */
+  readHistory(
+    projectId: string,
+    sessionId: string,
+    beforeSeq: number | undefined,
+    limit: number,
+  ): Promise<HistoryEntry[]>;
+  /** The last heartbeats that were written back, by `<project>/<session>`. */
+  readHeartbeats(keys: readonly string[]): Promise<ReadonlyMap<string, HeartbeatInfo>>;
+}
+
+/** What a rejection means: the database is away, or it gave up on a query that took too long; undefined: a bug of ours. */
+export type DatabaseTrouble = "away" | "slow" | undefined;

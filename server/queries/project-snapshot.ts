@@ -1,0 +1,26 @@
+import { refuse } from "../../shared/errors.ts";
+import type { SnapshotPage } from "../../shared/messages/project-snapshot.ts";
+import type { Snapshots } from "../following/snapshots.ts";
+import { accepted, type Outcome, refused } from "../writer/outcome.ts";
+import type { Projects } from "../writer/projects.ts";
+import { refuseCursor } from "./list.ts";
+
+/** The first page of a snapshot that holds every change that was acked before the request, or a further page. */
+export async function readSnapshot(
+  { projects, snapshots }: { readonly projects: Projects; readonly snapshots: Snapshots },
+  projectId: string,
+  cursor: string | undefined,
+): Promise<Outcome<SnapshotPage>> {
+  if (cursor !== undefined) return furtherPage(snapshots, projectId, cursor);
+  const project = await projects.get(projectId);
+  // Also where frames keep the head up: another hub's last commit may not have arrived here yet.
+  await projects.catchUp(project);
+  return accepted(await snapshots.first(project));
+}
+
+function furtherPage(snapshots: Snapshots, projectId: string, cursor: string): Outcome<SnapshotPage> {
+  const page = snapshots.next(projectId, cursor);
+  if (page === "malformed") return refuseCursor("was not given by a snapshot of this project");
+  if (page === "gone") return refused(refuse("GONE", "this snapshot is no longer kept; begin again without cursor"));
+  return accepted(page);
+}

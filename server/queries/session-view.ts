@@ -1,0 +1,49 @@
+import { type Display, displayState } from "../../shared/display.ts";
+import type { Session } from "../../shared/entities.ts";
+import { sessionKey } from "../../shared/ids.ts";
+import type { HeartbeatInfo } from "../../shared/messages/frames.ts";
+import type { Heartbeats } from "../liveness/heartbeats.ts";
+import type { Queries } from "./ports.ts";
+
+/** A session as REST shows it: the logged fields, its last heartbeat, and what a person should see. */
+export type SessionView = Session & {
+  readonly last_heartbeat_at?: string;
+  readonly heartbeat?: Omit<HeartbeatInfo, "last_heartbeat_at">;
+  readonly display: Display;
+};
+
+interface Sources {
+  readonly queries: Queries;
+  readonly heartbeats: Pick<Heartbeats, "lastOf">;
+}
+
+/** Heartbeats known on this hub are fresher than those in the database. */
+export async function viewSessions(sources: Sources, sessions: readonly Session[]): Promise<SessionView[]> {
+  const keyOf = (session: Session) => sessionKey(session.project_id, session.session_id);
+  const known = new Map<string, HeartbeatInfo>();
+  for (const session of sessions) {
+    const last = sources.heartbeats.lastOf(session.project_id, session.session_id);
+    if (last !== undefined) known.set(keyOf(session), last);
+  }
+  // Before an agent has opened it there is no heartbeat to look for.
+  const wanted = sessions.filter((session) => session.incarnation > 0 && !known.has(keyOf(session))).map(keyOf);
+  const stored = wanted.length === 0 ? undefined : await sources.queries.readHeartbeats(wanted);
+  return sessions.map((session) => view(session, known.get(keyOf(session)) ?? stored?.get(keyOf(session))));
+}
+
+/** After a commit: the answer must not fail any more because a heartbeat could not be read. */
+export async function viewWritten(sources: Sources, session: Session): Promise<SessionView> {
+  try {
+    const [written] = await viewSessions(sources, [session]);
+    return written ?? view(session, undefined);
+  } catch {
+    return view(session, undefined);
+  }
+}
+
+function view(session: Session, last: HeartbeatInfo | undefined): SessionView {
+  const display = displayState(session);
+  if (last === undefined) return { ...session, display };
+  const { last_heartbeat_at, ...heartbeat } = last;
+  return { ...session, last_heartbeat_at, heartbeat, display };
+}
