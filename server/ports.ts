@@ -68,6 +68,8 @@ export interface Projections {
   /** Replaces each document unless it is newer already. Rejects when MongoDB does not answer. */
   write(batch: ProjectionBatch): Promise<void>;
   readMark(projectId: string): Promise<ProjectMark | undefined>;
+  /** projected_seq of these projects, where they have a document. */
+  readProjectedSeqs(projectIds: readonly string[]): Promise<ReadonlyMap<string, number>>;
   /** Creates the project's document if it is not there. */
   createMark(projectId: string, epoch: string, createdAt: string): Promise<void>;
   /** Raises projected_seq to `to` where it is at least `from - 1`, and says what it is now, per project. */

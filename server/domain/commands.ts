@@ -19,7 +19,7 @@ export interface OpenCommand {
   readonly resumed_from: string | undefined;
   /** The incarnation for which the agent showed a valid token, 0 for none: proof of being that owner. */
   readonly proven_incarnation: number;
-  /** A token came along, right or wrong: then the agent_id alone proves nothing. */
+  /** Incarnation and token came along, right or wrong: then the agent_id alone proves nothing. */
   readonly showed_token: boolean;
   readonly takeover: boolean;
   readonly actor: Actor;
@@ -32,6 +32,8 @@ export interface PublishCommand {
   readonly incarnation: number;
   readonly op: number;
   readonly edits: readonly Edit[];
+  /** Where the edits stand in the request, for naming fields in refusals: `changes[1].title`, or `title`. */
+  readonly envelope: "changes" | "none";
   /** Whether the connection it came on has the session open in that incarnation. */
   readonly owns: boolean;
   readonly actor: Actor;

@@ -22,14 +22,9 @@ export function decideOpen(command: OpenCommand, family: FamilyView, context: De
 
 function mayTake(command: OpenCommand, session: Session): Refusal | undefined {
   if (command.takeover || session.liveness !== "online") return undefined;
-  if (command.proven_incarnation > 0) {
-    // An earlier owner that comes back late has lost the session: it must not take it back by itself, even with the
-    // agent_id that it shares with the newer process.
-    return refuse("FENCED", `session ${session.session_id} is at incarnation ${session.incarnation}`, {
-      incarnation: session.incarnation,
-    });
-  }
   const isOwner = command.agent_id !== undefined && command.agent_id === session.agent_id;
+  // A token that does not fit is an earlier owner's, coming back late: it must not take the session from its successor,
+  // although both have the same agent_id.
   if (isOwner && !command.showed_token) return undefined;
   return refuse(
     "ALREADY_OWNED",

@@ -1,5 +1,5 @@
 import { isFinal, type Session, type Task } from "../../shared/entities.ts";
-import { type Refusal, refuse, refuseFields } from "../../shared/errors.ts";
+import { type FieldError, type Refusal, refuse, refuseFields } from "../../shared/errors.ts";
 import type { Edit, PublishResult } from "../../shared/messages/changes-publish.ts";
 import type { DecideContext, Decision, EditCommand, PublishCommand } from "./commands.ts";
 import { editSession, refuseTransition } from "./edit-session.ts";
@@ -19,13 +19,18 @@ export function decidePublish(command: PublishCommand, family: FamilyView, conte
     const message = `a newer agent owns session ${command.session_id} (incarnation ${entity.incarnation})`;
     return { kind: "refused", refusal: refuse("FENCED", message, { incarnation: entity.incarnation }) };
   }
+  // Opening it would be no way out of a final session, so this answer goes before "not open here".
+  if (isFinal(entity.status)) {
+    return { kind: "refused", refusal: refuseTransition(entity.status, wantedStatus(command.edits, entity)) };
+  }
   if (!command.owns || command.incarnation > entity.incarnation) return notOpen(command);
   if (command.op < lastOp) {
     const message = `must be greater than the last applied op, ${lastOp}`;
     return { kind: "refused", refusal: refuseFields([{ field: "op", message }]) };
   }
   const { actor, incarnation, op } = command;
-  return decideEdits(command.edits, record, family, { actor, incarnation, op }, context);
+  const decision = decideEdits(command.edits, record, family, { actor, incarnation, op }, context);
+  return command.envelope === "changes" ? decision : withoutEnvelope(decision);
 }
 
 /** `PATCH /sessions/{id}` and other edits without an owner. */
@@ -34,7 +39,7 @@ export function decideEdit(command: EditCommand, family: FamilyView, context: De
     return { kind: "refused", refusal: refuse("NOT_FOUND", `no session ${command.session_id}`) };
   }
   const { actor, request_id } = command;
-  return decideEdits(command.edits, family.session, family, { actor, request_id }, context);
+  return withoutEnvelope(decideEdits(command.edits, family.session, family, { actor, request_id }, context));
 }
 
 function notOpen(command: PublishCommand): Decision {
@@ -68,9 +73,9 @@ function decideEdits(
   const staging = new Staging(family, cause, context);
   const results: PublishResult[] = [];
   let newTasks = 0;
-  for (const edit of edits) {
+  for (const [index, edit] of edits.entries()) {
     const staged = stageEdit(edit, record, family, staging, context);
-    if ("refusal" in staged) return { kind: "refused", refusal: staged.refusal };
+    if ("refusal" in staged) return { kind: "refused", refusal: inEnvelope(staged.refusal, index) };
     results.push(staged);
     if (edit.kind === "task" && staged.version === 1 && staged.changed) newTasks += 1;
   }
@@ -137,4 +142,22 @@ function versionConflict(
 function wantedStatus(edits: readonly Edit[], session: Session): Session["status"] {
   for (const edit of edits) if (edit.kind === "session" && edit.status !== undefined) return edit.status;
   return session.status;
+}
+
+/** Names the element of `changes` that was refused. */
+function inEnvelope(refusal: Refusal, index: number): Refusal {
+  return renameFields(refusal, (field) => `changes[${index}].${field}`);
+}
+
+/** The same decision for a request whose single edit is not inside `changes`. */
+function withoutEnvelope(decision: Decision): Decision {
+  if (decision.kind === "accepted") return decision;
+  const refusal = renameFields(decision.refusal, (field) => field.replace(/^changes\[0\]\./, ""));
+  return { kind: "refused", refusal };
+}
+
+function renameFields(refusal: Refusal, rename: (field: string) => string): Refusal {
+  if (refusal.code !== "VALIDATION") return refusal;
+  const errors = (refusal.details?.errors ?? []) as readonly FieldError[];
+  return refuseFields(errors.map(({ field, message }) => ({ field: rename(field), message })));
 }

@@ -17,17 +17,15 @@ interface Options {
   readonly bounds: typeof BOUNDS;
 }
 
-/** An answer to a join that is ready, and the entries that were applied while it was made. */
+/** An answer to a join that is ready; what was applied since, `missedSince` tells. */
 export interface PreparedJoin {
   readonly project: Project;
   readonly answer: ProjectJoined;
-  /** To be sent as frames right after the answer, in the same turn in which the room is entered. */
-  readonly between: readonly Entry[];
 }
 
 /**
  * Answers a join: replay when the position can be continued within the limits, else a snapshot and why. The caller
- * must ack, send `between` and enter the room in one synchronous step after this resolves: then no frame can be missed.
+ * must ack, send what `missedSince` tells and enter the room in one synchronous step: then no frame can be missed.
  * Rejects when MongoDB does not answer.
  */
 export async function prepareJoin(
@@ -45,16 +43,21 @@ export async function prepareJoin(
     const answer = await answerJoin(project, since, options);
     if (answer.seq > project.head.seq) await projects.catchUp(project);
     if (projects.known(projectId) !== project || answer.epoch !== project.head.epoch) continue;
-    const between = project.recent.after(answer.seq, project.head.seq);
-    if (between !== undefined) return { project, answer, between };
+    const prepared = { project, answer };
+    if (missedSince(prepared) !== undefined) return prepared;
     // So much was committed meanwhile that it is no longer at hand: begin anew.
   }
+}
+
+/** Entries applied here since the answer was made, or undefined when they are no longer at hand. */
+export function missedSince({ project, answer }: PreparedJoin): readonly Entry[] | undefined {
+  return project.recent.after(answer.seq, project.head.seq);
 }
 
 async function answerJoin(project: Project, since: Position | undefined, options: Options): Promise<ProjectJoined> {
   if (since === undefined) return snapshot(project, "first", options);
   const { head } = project;
-  if (since.epoch !== head.epoch || since.seq > head.seq) return snapshot(project, "epoch", options);
+  if (head.seq === 0 || since.epoch !== head.epoch || since.seq > head.seq) return snapshot(project, "epoch", options);
   if (head.seq - since.seq > options.limits.replay_changes) return snapshot(project, "too_far", options);
   const entries =
     project.recent.after(since.seq, head.seq) ?? (await readEntries(project.id, since.seq, head.seq, options));

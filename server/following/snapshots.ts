@@ -38,13 +38,14 @@ export class Snapshots {
     return this.#page(await this.#current(project), 0);
   }
 
-  /** A further page, or undefined when the cursor is unknown or its snapshot gone. */
-  next(projectId: string, cursor: string): SnapshotPage | undefined {
+  /** A further page; `malformed` for what is no cursor of this project, `gone` when its snapshot is no longer kept. */
+  next(projectId: string, cursor: string): SnapshotPage | "malformed" | "gone" {
     this.#expire();
     const match = /^([0-9a-f]{16})\.(\d{1,9})$/.exec(cursor);
-    const kept = match?.[1] === undefined ? undefined : this.#kept.get(match[1]);
-    if (kept === undefined || kept.projectId !== projectId) return undefined;
-    return this.#page(kept, Number(match?.[2]));
+    if (match?.[1] === undefined) return "malformed";
+    const kept = this.#kept.get(match[1]);
+    if (kept === undefined) return "gone";
+    return kept.projectId === projectId ? this.#page(kept, Number(match[2])) : "malformed";
   }
 
   async #current(project: Project): Promise<Kept> {

@@ -37,11 +37,14 @@ export class Owners {
     return this.#owned.values();
   }
 
-  /** The session now belongs to this connection; another one that had it hears `fenced`. */
+  /**
+   * The session now belongs to this connection. One that had it in an earlier incarnation hears `fenced`; one with the
+   * same incarnation is the same process's former connection and just no longer has it.
+   */
   take(project: Project, sessionId: string, incarnation: number, connection: OwnerConnection): void {
     const key = sessionKey(project.id, sessionId);
     const former = this.#owned.get(key);
-    if (former !== undefined && former.connection !== connection) this.#fence(former, incarnation, "taken");
+    if (former !== undefined && former.incarnation < incarnation) this.#fence(former, "taken");
     else if (former !== undefined) this.#drop(former);
     const owned: OwnedSession = { project, sessionId, incarnation, connection };
     this.#owned.set(key, owned);
@@ -67,10 +70,10 @@ export class Owners {
   #onChange(owned: OwnedSession, change: LogChange): void {
     const incarnation = change.incarnation ?? 0;
     if (incarnation > owned.incarnation) {
-      this.#fence(owned, incarnation, "taken");
+      this.#fence(owned, "taken");
       return;
     }
-    const isOwn = incarnation === owned.incarnation;
+    const isOwn = change.actor.kind === "agent" && incarnation === owned.incarnation;
     if (!isOwn && change.patch !== undefined) {
       owned.connection.sessionChanged({
         session_id: owned.sessionId,
@@ -81,12 +84,12 @@ export class Owners {
     }
     if (change.type !== "ended") return;
     if (isOwn) this.#drop(owned);
-    else this.#fence(owned, owned.incarnation, "ended");
+    else this.#fence(owned, "ended");
   }
 
-  #fence(owned: OwnedSession, incarnation: number, reason: Fenced["reason"]): void {
+  #fence(owned: OwnedSession, reason: Fenced["reason"]): void {
     this.#drop(owned);
-    owned.connection.fenced({ session_id: owned.sessionId, incarnation, reason });
+    owned.connection.fenced({ session_id: owned.sessionId, incarnation: owned.incarnation, reason });
   }
 
   #drop(owned: OwnedSession): void {

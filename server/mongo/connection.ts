@@ -1,38 +1,69 @@
 import mongoose from "mongoose";
 import type { Logger } from "../ports.ts";
+import { explainMongoError } from "./explain-error.ts";
 
 export interface MongoSettings {
   readonly uri: string;
   readonly maxPoolSize: number;
   readonly minPoolSize: number;
+  /** Commands that take longer are logged. */
   readonly slowMs: number;
+}
+
+interface MongoEvents {
+  /** Another server became primary: writes that only the former one had may be gone. */
+  readonly onPrimaryChange: () => void;
 }
 
 /**
  * The one place that connects. Durability is set here and not left to the URI: w:majority, j:true, primary reads and
  * readConcern majority; single commands that ask for less say so themselves.
+ *
+ * @throws StartupError that says what to do
  */
-export async function connectMongo(settings: MongoSettings, log: Logger): Promise<mongoose.Connection> {
-  const connection = mongoose.createConnection(settings.uri, {
-    maxPoolSize: settings.maxPoolSize,
-    minPoolSize: Math.min(settings.minPoolSize, settings.maxPoolSize),
-    // The writer keeps its batch and tries again itself: better an early word than a long wait.
-    serverSelectionTimeoutMS: 3_000,
-    socketTimeoutMS: 10_000,
-    connectTimeoutMS: 5_000,
-    writeConcern: { w: "majority", journal: true },
-    readConcern: { level: "majority" },
-    readPreference: "primary",
-    bufferCommands: false,
-    autoIndex: false,
-    autoCreate: false,
-    ignoreUndefined: true,
-    appName: "state-hub",
-  });
-  // Without a listener an error of the connection would end the process; operations report their own.
-  connection.on("error", (error: Error) => log.warn({ err: error.message }, "mongodb connection error"));
-  connection.on("disconnected", () => log.warn({}, "mongodb is away; publishes wait or are answered UNAVAILABLE"));
+export async function connectMongo(
+  settings: MongoSettings,
+  log: Logger,
+  events: MongoEvents,
+): Promise<mongoose.Connection> {
+  try {
+    const connection = mongoose.createConnection(settings.uri, {
+      maxPoolSize: settings.maxPoolSize,
+      minPoolSize: Math.min(settings.minPoolSize, settings.maxPoolSize),
+      // The writer keeps its batch and tries again itself: better an early word than a long wait.
+      serverSelectionTimeoutMS: 3_000,
+      socketTimeoutMS: 10_000,
+      connectTimeoutMS: 5_000,
+      writeConcern: { w: "majority", journal: true },
+      readConcern: { level: "majority" },
+      readPreference: "primary",
+      bufferCommands: false,
+      autoIndex: false,
+      autoCreate: false,
+      ignoreUndefined: true,
+      monitorCommands: true,
+      appName: "state-hub",
+    });
+    // Without a listener an error of the connection would end the process; operations report their own.
+    connection.on("error", (error: Error) => log.warn({ reason: error.message }, "mongodb connection error"));
+    await connection.asPromise();
+    watch(connection, settings.slowMs, log, events);
+    return connection;
+  } catch (error) {
+    throw explainMongoError(error, settings.uri);
+  }
+}
+
+function watch(connection: mongoose.Connection, slowMs: number, log: Logger, events: MongoEvents): void {
+  connection.on("disconnected", () => log.warn({}, "mongodb is away; publishes wait, then hear UNAVAILABLE"));
   connection.on("reconnected", () => log.info({}, "mongodb is back"));
-  await connection.asPromise();
-  return connection;
+  const client = connection.getClient();
+  client.on("commandSucceeded", ({ commandName, duration }) => {
+    if (duration > slowMs) log.warn({ command: commandName, duration_ms: duration }, "slow mongodb command");
+  });
+  client.on("serverDescriptionChanged", ({ previousDescription, newDescription }) => {
+    if (newDescription.type !== "RSPrimary" || previousDescription.type === "RSPrimary") return;
+    log.info({ address: newDescription.address }, "mongodb has a primary again");
+    events.onPrimaryChange();
+  });
 }

@@ -103,9 +103,13 @@ export class MongoProjections implements Projections {
       })),
       { ordered: false, writeConcern: FAST, timeoutMS: WRITE_TIMEOUT_MS },
     );
+    return this.readProjectedSeqs(ranges.map(({ projectId }) => projectId));
+  }
+
+  async readProjectedSeqs(projectIds: readonly string[]): Promise<ReadonlyMap<string, number>> {
     const found = await this.#projects
       .find(
-        { _id: { $in: ranges.map(({ projectId }) => projectId) } },
+        { _id: { $in: [...projectIds] } },
         { projection: { projected_seq: 1 }, readConcern: { level: "local" }, timeoutMS: READ_TIMEOUT_MS },
       )
       .toArray();

@@ -1,0 +1,173 @@
+import { hostname } from "node:os";
+import { z } from "zod";
+import { StartupError } from "./startup-error.ts";
+
+interface Setting<S extends z.ZodType> {
+  readonly schema: S;
+  /** What it is, its unit and when to change it: docs/CONFIGURATION.md is made of this. */
+  readonly prose: string;
+  /** Never shown, not even when it is wrong. */
+  readonly secret?: true;
+}
+
+function setting<S extends z.ZodType>(schema: S, prose: string, options: { readonly secret?: true } = {}): Setting<S> {
+  return { schema, prose, ...options };
+}
+
+const integer = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^\d{1,9}$/, "must be a whole number")
+    .transform(Number)
+    .pipe(z.number().min(min, `must be at least ${min}`).max(max, `must be at most ${max}`));
+
+const list = z.string().transform((text) =>
+  text
+    .split(",")
+    .map((part) => part.trim())
+    .filter((part) => part !== ""),
+);
+
+const url = (schemes: string) =>
+  z.string().regex(new RegExp(`^(${schemes})://.+`), `must begin with ${schemes.replaceAll("|", ":// or ")}://`);
+
+/** Every setting, once. An empty variable counts as unset. */
+export const SETTINGS = {
+  PORT: setting(integer(0, 65_535).default(3_000), "TCP port of the hub; 0 takes any free one."),
+  HOST: setting(
+    z.string().default("127.0.0.1"),
+    "Address to listen on. Beyond loopback put TLS in front: the hub itself speaks plain HTTP.",
+  ),
+  DATA_DIR: setting(z.string().default("./data"), "Folder of the embedded MongoDB's data and of the first-run key."),
+  MONGODB_URI: setting(
+    url("mongodb|mongodb\\+srv").optional(),
+    "MongoDB to use, database name included (mongodb://host/NAME). Unset: the hub runs its own mongod in DATA_DIR.",
+    { secret: true },
+  ),
+  MONGODB_MAX_POOL_SIZE: setting(integer(1, 1_000).default(50), "Most connections to MongoDB."),
+  MONGODB_MIN_POOL_SIZE: setting(integer(0, 1_000).default(10), "Connections to MongoDB that are kept open."),
+  MONGODB_SLOW_MS: setting(
+    integer(1, 600_000).default(100),
+    "Commands to MongoDB that take longer are logged, in milliseconds.",
+  ),
+  REDIS_URL: setting(
+    url("redis|rediss").optional(),
+    "Redis for fan-out between hubs. Not used yet: hubs on one MongoDB follow each other through the log.",
+    { secret: true },
+  ),
+  API_KEYS: setting(
+    list.default([]),
+    "Comma list of UUIDs, each an operator key for all projects. Unset: the first start makes a key in DATA_DIR.",
+    { secret: true },
+  ),
+  NODE_ENV: setting(
+    z.string().default("production"),
+    "`development` with no API_KEYS and on loopback runs open: any key is accepted.",
+  ),
+  LOG_LEVEL: setting(
+    z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),
+    "Least level of log lines.",
+  ),
+  DEBUG: setting(z.string().optional(), "`1` or `true`: the same as LOG_LEVEL=debug."),
+  HUB_ID: setting(
+    z
+      .string()
+      .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, "must be 1 to 64 characters of A-Z a-z 0-9 . _ -")
+      .optional(),
+    "Name of this hub in logs and sessions; the process adds a random part. Default: the host's name.",
+  ),
+  REQUEST_TIMEOUT_MS: setting(integer(100, 600_000).default(30_000), "Longest answer to a REST request, milliseconds."),
+  HEARTBEAT_INTERVAL_MS: setting(
+    integer(100, 600_000).default(5_000),
+    "How often agents are told to send heartbeats, milliseconds.",
+  ),
+  LEASE_TTL_MS: setting(
+    integer(300, 3_600_000).default(15_000),
+    "Without a heartbeat for so long a session is stale, milliseconds; at least twice HEARTBEAT_INTERVAL_MS.",
+  ),
+  LEASE_GRACE_MS: setting(
+    integer(100, 3_600_000).default(30_000),
+    "A stale session is lost after so long, milliseconds.",
+  ),
+  CORS_ALLOW_ORIGINS: setting(list.default([]), "Comma list of origins whose pages may use the hub, or `*`."),
+  TRUST_PROXY: setting(
+    integer(0, 10).default(0),
+    "Number of proxies in front whose X-Forwarded-For is believed; 0: none.",
+  ),
+} as const satisfies Record<string, Setting<z.ZodType>>;
+
+type RawSettings = { readonly [K in keyof typeof SETTINGS]: z.output<(typeof SETTINGS)[K]["schema"]> };
+
+export interface Config extends Omit<RawSettings, "HUB_ID" | "DEBUG"> {
+  readonly HUB_ID: string;
+  /** Any key is accepted. */
+  readonly isOpen: boolean;
+  /** Things to tell the operator, though they do not keep the hub from starting. */
+  readonly warnings: readonly string[];
+}
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-([0-9a-f])[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+/**
+ * Parses and validates the environment, once.
+ *
+ * @throws StartupError that names every wrong variable
+ */
+export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const values: Record<string, unknown> = {};
+  const problems: string[] = [];
+  for (const [name, { schema, secret }] of Object.entries(SETTINGS) as [string, Setting<z.ZodType>][]) {
+    const raw = env[name] === "" ? undefined : env[name];
+    const result = schema.safeParse(raw);
+    if (result.success) values[name] = result.data;
+    else
+      problems.push(`${name} ${result.error.issues[0]?.message}${secret || raw === undefined ? "" : `, not "${raw}"`}`);
+  }
+  if (problems.length > 0) throw new StartupError(problems.join("; "));
+  return resolve(values as RawSettings);
+}
+
+function resolve(raw: RawSettings): Config {
+  const { DEBUG, HUB_ID, ...settings } = raw;
+  const problems: string[] = [];
+  const warnings: string[] = [];
+  const isDevelopment = settings.NODE_ENV === "development";
+  checkKeys(settings.API_KEYS, isDevelopment, problems, warnings);
+  if (settings.LEASE_TTL_MS < 2 * settings.HEARTBEAT_INTERVAL_MS) {
+    problems.push("LEASE_TTL_MS must be at least twice HEARTBEAT_INTERVAL_MS");
+  }
+  const isOpen = isDevelopment && settings.API_KEYS.length === 0;
+  if (isOpen && !isLoopback(settings.HOST)) {
+    problems.push("NODE_ENV=development without API_KEYS accepts any key, so HOST must be 127.0.0.1 (or set API_KEYS)");
+  }
+  if (problems.length > 0) throw new StartupError(problems.join("; "));
+  if (isOpen) warnings.push("development mode: any API key is accepted");
+  if (!isLoopback(settings.HOST)) warnings.push(`plain HTTP on ${settings.HOST}: put TLS in front of it`);
+  const wantsDebug = DEBUG === "1" || DEBUG?.toLowerCase() === "true";
+  return {
+    ...settings,
+    LOG_LEVEL: wantsDebug ? "debug" : settings.LOG_LEVEL,
+    HUB_ID:
+      HUB_ID ??
+      (hostname()
+        .replaceAll(/[^A-Za-z0-9._-]/g, "-")
+        .replace(/^[^A-Za-z0-9]+/, "")
+        .slice(0, 64) ||
+        "hub"),
+    isOpen,
+    warnings,
+  };
+}
+
+function checkKeys(keys: readonly string[], isDevelopment: boolean, problems: string[], warnings: string[]): void {
+  keys.forEach((key, index) => {
+    const version = UUID.exec(key)?.[1];
+    if (version === undefined && !isDevelopment) problems.push(`API_KEYS: key ${index + 1} is not a UUID`);
+    else if (version !== "4") warnings.push(`API_KEYS: key ${index + 1} is not a random (version 4) UUID`);
+  });
+  if (new Set(keys).size < keys.length) problems.push("API_KEYS names a key twice");
+}
+
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
+}

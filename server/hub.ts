@@ -1,0 +1,220 @@
+import { randomBytes } from "node:crypto";
+import { createServer, type Server as HttpServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { DEFAULT_LIMITS, type Limits } from "../shared/limits.ts";
+import { BOUNDS } from "./bounds.ts";
+import { SystemClock } from "./clock.ts";
+import type { Config } from "./config.ts";
+import { Keys } from "./domain/access.ts";
+import { SessionTokens } from "./domain/session-token.ts";
+import { HeadWatch } from "./following/head-watch.ts";
+import { Snapshots } from "./following/snapshots.ts";
+import { createHttpApp } from "./http/app.ts";
+import { Heartbeats } from "./liveness/heartbeats.ts";
+import { Owners } from "./liveness/owners.ts";
+import { databaseTrouble } from "./mongo/database-trouble.ts";
+import { openStores } from "./mongo/stores.ts";
+import type { ChangeLog, Logger } from "./ports.ts";
+import { Gateway } from "./realtime/gateway.ts";
+import { leaveAll } from "./realtime/handlers/join-project.ts";
+import { Rooms } from "./realtime/rooms.ts";
+import { createRoutes } from "./realtime/routes.ts";
+import { StartupError } from "./startup-error.ts";
+import { pause } from "./timing.ts";
+import { VERSION } from "./version.ts";
+import { ProjectedMarks } from "./writer/projected-marks.ts";
+import { ProjectionWatch } from "./writer/projection-watch.ts";
+import { Projector } from "./writer/projector.ts";
+import { Projects } from "./writer/projects.ts";
+import { repairAll } from "./writer/repair.ts";
+import { Writer } from "./writer/writer.ts";
+
+export interface HubOptions {
+  readonly config: Config;
+  readonly mongodbUri: string;
+  /** API keys in force, the first-run key included. */
+  readonly keys: readonly string[];
+  readonly log: Logger;
+  readonly overrides?: Overrides;
+}
+
+/** Parts that a test or bench replaces. */
+export interface Overrides {
+  readonly limits?: Partial<Limits>;
+  readonly bounds?: Partial<{ readonly [K in keyof typeof BOUNDS]: number }>;
+  /** Puts faults between the writer and the real log. */
+  readonly changeLog?: (real: ChangeLog) => ChangeLog;
+}
+
+export interface Hub {
+  readonly hubId: string;
+  readonly port: number;
+  /** Settles what is under way, tells the clients, closes everything. The same end for every caller. */
+  stop(): Promise<void>;
+}
+
+/** How long a stop waits for publishes that are under way. */
+const SETTLE_MS = 10_000;
+
+/**
+ * The hub, wired in the order in which a change passes: stores → projects → writer → following → edges. What was
+ * opened is closed in reverse, also when a later part fails to open.
+ *
+ * @throws StartupError
+ */
+export async function startHub(options: HubOptions): Promise<Hub> {
+  const opened: (() => Promise<void> | void)[] = [];
+  const closeAll = async () => {
+    for (const close of opened.reverse()) await close();
+    opened.length = 0;
+  };
+  try {
+    const { hubId, port } = await open(options, (close) => opened.push(close));
+    let stopping: Promise<void> | undefined;
+    return {
+      hubId,
+      port,
+      stop: () => {
+        stopping ??= closeAll();
+        return stopping;
+      },
+    };
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+}
+
+async function open(options: HubOptions, onStop: (close: () => Promise<void> | void) => void) {
+  const { config, log, overrides } = options;
+  const limits = { ...DEFAULT_LIMITS, ...overrides?.limits } as Limits;
+  const bounds = { ...BOUNDS, ...overrides?.bounds } as typeof BOUNDS;
+  const hubId = `${config.HUB_ID}.${randomBytes(4).toString("hex")}`;
+  const lease = { interval_ms: config.HEARTBEAT_INTERVAL_MS, ttl_ms: config.LEASE_TTL_MS };
+  const keys = new Keys(options.keys, config.isOpen);
+  const clock = new SystemClock();
+
+  let onPrimaryChange = () => {};
+  const stores = await openStores(config, options.mongodbUri, log, () => onPrimaryChange());
+  onStop(() => stores.close());
+  clock.correct(await stores.health.clockOffset());
+  const { projections, beats, health, queries } = stores;
+  const changeLog = overrides?.changeLog?.(stores.changeLog) ?? stores.changeLog;
+  const repaired = await repairAll({ changeLog, projections, log, bounds });
+  if (repaired.changes > 0) log.info(repaired, "documents repaired from the log");
+
+  const projects = new Projects({ changeLog, projections, clock, log, bounds });
+  const marks = new ProjectedMarks({ projections, log, bounds });
+  onStop(() => marks.stop());
+  const projector = new Projector({ projections, log, bounds });
+  onStop(() => projector.stop());
+  const writer = new Writer({ hubId, limits, bounds, changeLog, projections, projects, projector, marks, clock, log });
+  onStop(() => writer.stop());
+  const projectionWatch = new ProjectionWatch({ projects, changeLog, projections, clock, log, bounds });
+  onPrimaryChange = () => projectionWatch.repairEverything();
+  onStop(() => projectionWatch.stop());
+  const headWatch = new HeadWatch({ projects, changeLog, log, bounds });
+  onStop(() => headWatch.stop());
+
+  const owners = new Owners();
+  const snapshots = new Snapshots({ changeLog, projections, clock, bounds, pageSize: limits.snapshot_page });
+  const gateway = new Gateway({
+    hubId,
+    keys,
+    limits,
+    bounds,
+    lease,
+    clock,
+    log,
+    corsAllowOrigins: config.CORS_ALLOW_ORIGINS,
+    onAgentGone: (agent) => owners.release(agent),
+    onViewerGone: leaveAll,
+  });
+  const rooms = new Rooms({ emitter: gateway.rooms, clock, bounds });
+  onStop(() => rooms.stop());
+  const heartbeats = new Heartbeats({
+    hubId,
+    beats,
+    clock,
+    log,
+    bounds,
+    publish: (projectId, at, sessions) => rooms.onHeartbeats(projectId, at, sessions),
+  });
+  onStop(() => heartbeats.stop());
+  projects.onEntry((project, entry) => owners.onEntry(project, entry));
+  projects.onEntry((project, entry) => rooms.onEntry(project, entry));
+
+  let draining = false;
+  const isDraining = () => draining;
+  const app = createHttpApp({
+    keys,
+    limits,
+    clock,
+    log,
+    writer,
+    projects,
+    snapshots,
+    heartbeats,
+    queries,
+    databaseTrouble,
+    health: { version: VERSION, ping: () => health.ping(), isDraining },
+    requestTimeoutMs: config.REQUEST_TIMEOUT_MS,
+    corsAllowOrigins: config.CORS_ALLOW_ORIGINS,
+    trustProxy: config.TRUST_PROXY,
+  });
+  const http = createServer({ headersTimeout: 10_000, requestTimeout: 15_000 }, app);
+  onStop(() => closeHttp(http));
+  gateway.open(
+    http,
+    createRoutes({
+      writer,
+      projects,
+      projections,
+      changeLog,
+      owners,
+      heartbeats,
+      tokens: new SessionTokens(stores.tokenSecret),
+      snapshots,
+      following: { projects, snapshots, changeLog, limits, bounds },
+      limits,
+      lease,
+      log,
+      isDraining,
+      onEnter: (project) => rooms.watch(project),
+    }),
+  );
+  onStop(async () => {
+    draining = true;
+    await settle(() => writer.openJobs === 0);
+    await gateway.close({
+      code: "DRAINING",
+      message: "the hub is shutting down",
+      reconnect: true,
+      reconnect_after_ms: 1_000,
+    });
+  });
+  return { hubId, port: await listen(http, config.HOST, config.PORT) };
+}
+
+/** Waits for a condition, but not longer than a stop may take. */
+async function settle(isSettled: () => boolean): Promise<void> {
+  const until = performance.now() + SETTLE_MS;
+  while (!isSettled() && performance.now() < until) await pause(10);
+}
+
+function listen(http: HttpServer, host: string, port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    http.once("error", (error: NodeJS.ErrnoException) => {
+      const taken = error.code === "EADDRINUSE" ? `port ${port} is in use; set PORT=${port + 1}` : error.message;
+      reject(new StartupError(`cannot listen on ${host}:${port}: ${taken}`, { cause: error }));
+    });
+    http.listen(port, host, () => resolve((http.address() as AddressInfo).port));
+  });
+}
+
+function closeHttp(http: HttpServer): Promise<void> {
+  return new Promise((resolve) => {
+    http.close(() => resolve());
+    http.closeAllConnections();
+  });
+}

@@ -1,0 +1,140 @@
+import { rememberHub } from "../cli/hubs-file.ts";
+import { type FirstRunKey, firstRunKey } from "./api-key.ts";
+import { type Config, readConfig } from "./config.ts";
+import { type DataFolder, openDataFolder } from "./embedded/data-folder.ts";
+import { type EmbeddedMongod, startEmbeddedMongod } from "./embedded/embedded-mongod.ts";
+import { assertPortFree } from "./embedded/port-check.ts";
+import { type Hub, startHub } from "./hub.ts";
+import { createLogger } from "./observability/logger.ts";
+import type { Logger } from "./ports.ts";
+import { StartupError } from "./startup-error.ts";
+import { VERSION } from "./version.ts";
+
+/** What this process has opened, closed in this order. */
+interface Running {
+  hub?: Hub;
+  mongod?: EmbeddedMongod;
+  dataFolder?: DataFolder;
+}
+
+const isTerminal = process.stdout.isTTY === true;
+const running: Running = {};
+let ending: Promise<void> | undefined;
+
+await main().catch(async (error: unknown) => {
+  if (ending === undefined) console.error(explain(error));
+  await end(1);
+});
+
+async function main(): Promise<void> {
+  const config = readConfig(process.env);
+  const log = createLogger(config.LOG_LEVEL, { isTerminal });
+  onSignals(log);
+  for (const warning of config.warnings) log.warn({}, warning);
+  if (config.PORT !== 0) await assertPortFree(config.HOST, config.PORT);
+  const needsFolder = config.MONGODB_URI === undefined || (config.API_KEYS.length === 0 && !config.isOpen);
+  if (needsFolder) running.dataFolder = await openDataFolder(config.DATA_DIR);
+  const mongodbUri = config.MONGODB_URI ?? (await embedMongod(running.dataFolder, log));
+  const ownKey =
+    running.dataFolder !== undefined && needsKey(config) ? firstRunKey(running.dataFolder.path) : undefined;
+  const keys = ownKey === undefined ? config.API_KEYS : [ownKey.key];
+  if (ending !== undefined) return;
+  const hub = await startHub({ config, mongodbUri, keys, log });
+  running.hub = hub;
+  const url = `http://${reachableHost(config.HOST)}:${hub.port}`;
+  log.info({ url, hub_id: hub.hubId, version: VERSION }, "hub is ready");
+  remember(url, ownKey, config, log);
+  greet(url, ownKey);
+}
+
+/** The host as a client on this machine would write it. */
+function reachableHost(host: string): string {
+  if (host === "0.0.0.0" || host === "::") return "127.0.0.1";
+  return host.includes(":") ? `[${host}]` : host;
+}
+
+function needsKey(config: Config): boolean {
+  return config.API_KEYS.length === 0 && !config.isOpen;
+}
+
+async function embedMongod(dataFolder: DataFolder | undefined, log: Logger): Promise<string> {
+  if (dataFolder === undefined) throw new Error("the data folder is opened before the embedded mongod");
+  if (!isTerminal) log.info({}, "MONGODB_URI is not set: the hub runs its own mongod, for production name a real one");
+  running.mongod = await startEmbeddedMongod({
+    dataDir: dataFolder.path,
+    env: process.env,
+    say: (line) => log.info({}, line),
+    onExit: (error) => {
+      console.error(explain(error));
+      void end(1);
+    },
+  });
+  return running.mongod.uri;
+}
+
+/** Lets the command line tool of this user find the hub without being told. */
+function remember(url: string, ownKey: FirstRunKey | undefined, config: Config, log: Logger): void {
+  const key = ownKey?.key ?? config.API_KEYS[0];
+  try {
+    rememberHub({ url, ...(key === undefined ? {} : { key }), makeDefault: isTerminal });
+  } catch (error) {
+    log.debug({ err: error }, "the hub was not written to the user's list of hubs");
+  }
+}
+
+/** Only on a terminal: the key must not end up in a log file. */
+function greet(url: string, ownKey: FirstRunKey | undefined): void {
+  if (!isTerminal) return;
+  const lines = [
+    "",
+    `  State Hub ${VERSION} is ready at ${url}`,
+    ...(ownKey === undefined
+      ? []
+      : [ownKey.isNew ? `  API key   ${ownKey.key}   (kept in ${ownKey.path})` : `  API key   in ${ownKey.path}`]),
+    "  report    npx state-hub run -- COMMAND     (any program becomes an agent)",
+    "  follow    npx state-hub tail default",
+    "  stop      Ctrl-C",
+    "",
+  ];
+  console.log(lines.join("\n"));
+}
+
+/** The first signal ends in order, the second at once. */
+function onSignals(log: Logger): void {
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.on(signal, () => {
+      if (ending !== undefined) {
+        console.error("second signal: stopping at once");
+        process.exit(130);
+      }
+      log.info({ signal }, "stopping: settling what is under way");
+      void end(0);
+    });
+  }
+  // A bug: what is in memory cannot be trusted any more, what is acked is in the log. The supervisor starts anew.
+  process.on("uncaughtException", (error) => {
+    console.error("state-hub: internal error, ending", error);
+    void end(1);
+  });
+}
+
+/** Hub first, then its database, then the folder; once, whoever calls. */
+function end(code: number): Promise<void> {
+  ending ??= (async () => {
+    try {
+      await running.hub?.stop();
+      await running.mongod?.stop();
+      running.dataFolder?.release();
+    } catch (error) {
+      console.error(explain(error));
+      process.exit(1);
+    }
+    process.exit(code);
+  })();
+  return ending;
+}
+
+function explain(error: unknown): string {
+  if (error instanceof StartupError) return `state-hub: ${error.message}`;
+  return `state-hub: internal error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
+}

@@ -1,0 +1,49 @@
+import type { Config } from "../config.ts";
+import type { Logger } from "../ports.ts";
+import { MongoBeats } from "./beats.ts";
+import { MongoChangeLog } from "./change-log.ts";
+import { connectMongo } from "./connection.ts";
+import { databaseOf } from "./database.ts";
+import { MongoHealth } from "./health.ts";
+import { prepareDatabase } from "./prepare-database.ts";
+import { MongoProjections } from "./projections.ts";
+import { MongoQueries } from "./queries.ts";
+
+/**
+ * Everything that lives in MongoDB, connected and checked.
+ *
+ * @throws StartupError
+ */
+export async function openStores(config: Config, uri: string, log: Logger, onPrimaryChange: () => void) {
+  const connection = await connectMongo(
+    {
+      uri,
+      maxPoolSize: config.MONGODB_MAX_POOL_SIZE,
+      minPoolSize: config.MONGODB_MIN_POOL_SIZE,
+      slowMs: config.MONGODB_SLOW_MS,
+    },
+    log,
+    { onPrimaryChange },
+  );
+  try {
+    const db = databaseOf(connection);
+    const { models, tokenSecret } = await prepareDatabase(connection, log);
+    const health = new MongoHealth(db);
+    if (await health.isStandalone()) {
+      log.warn({}, "mongodb is a standalone server: durable, but nothing takes over when it fails; use a replica set");
+    }
+    const beats = new MongoBeats(db);
+    return {
+      tokenSecret,
+      health,
+      changeLog: new MongoChangeLog(db, log),
+      projections: new MongoProjections(db),
+      beats,
+      queries: new MongoQueries(models, beats),
+      close: () => connection.close(),
+    };
+  } catch (error) {
+    await connection.close();
+    throw error;
+  }
+}

@@ -1,0 +1,134 @@
+import type { z } from "zod";
+import { errorBody, type Refusal, refuse } from "../../shared/errors.ts";
+import type { Limits } from "../../shared/limits.ts";
+import { parseInput } from "../../shared/validate.ts";
+import type { Clock, Logger } from "../ports.ts";
+import type { Outcome } from "../writer/outcome.ts";
+
+/** What a handler needs to know of a message beside its content. */
+export interface MessageInfo {
+  /** Approximate size. */
+  readonly bytes: number;
+}
+
+/** What a handler says; `afterAck` runs in the same turn as the ack, so that nothing can come between. */
+export type Handled = Outcome<object> & { readonly afterAck?: () => void };
+
+/** One kind of message: its schema, and what is done with it. */
+export interface Route<C> {
+  readonly schema: z.ZodType;
+  /** Without an ack the message is not applied, unless this says otherwise. */
+  readonly ackOptional?: true;
+  handle(connection: C, message: never, info: MessageInfo): Promise<Handled> | Handled;
+}
+
+/** Makes a route whose handler sees the schema's type. */
+export function route<C, S extends z.ZodType>(
+  schema: S,
+  handle: (connection: C, message: z.infer<S>, info: MessageInfo) => Promise<Handled> | Handled,
+  options: { readonly ackOptional?: true } = {},
+): Route<C> {
+  return { schema, handle: handle as Route<C>["handle"], ...options };
+}
+
+export interface DispatchOptions {
+  readonly limits: Limits;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** `VALIDATION` refusals a minute that close a connection. */
+  readonly maxRefusalsPerMinute: number;
+}
+
+const MINUTE_MS = 60_000;
+
+/**
+ * The gate of one connection: every message that arrives is parsed, handled and answered here, and nothing that a
+ * client sends can throw past it.
+ */
+export class Dispatch<C extends { readonly id: string }> {
+  readonly #connection: C;
+  readonly #routes: ReadonlyMap<string, Route<C>>;
+  readonly #options: DispatchOptions;
+  readonly #onTooManyErrors: () => void;
+  #requests = 0;
+  #refusals = 0;
+  #windowEnds = 0;
+
+  constructor(
+    connection: C,
+    routes: ReadonlyMap<string, Route<C>>,
+    options: DispatchOptions,
+    onTooManyErrors: () => void,
+  ) {
+    this.#connection = connection;
+    this.#routes = routes;
+    this.#options = options;
+    this.#onTooManyErrors = onTooManyErrors;
+  }
+
+  /** Takes one event as Socket.IO hands it over: `[name, ...arguments, ack?]`. */
+  onEvent(event: readonly unknown[]): void {
+    this.#requests += 1;
+    const requestId = `${this.#connection.id}-${this.#requests}`;
+    const last = event.at(-1);
+    const ack = typeof last === "function" ? (last as (answer: object) => void) : undefined;
+    const refuseWith = (refusal: Refusal) => {
+      ack?.({ ok: false, error: errorBody(refusal, requestId) });
+      if (refusal.code === "VALIDATION") this.#countRefusal();
+    };
+    const found = typeof event[0] === "string" ? this.#routes.get(event[0]) : undefined;
+    if (found === undefined) {
+      refuseWith(refuse("VALIDATION", `unknown event ${String(event[0]).slice(0, 64)}`, { reason: "UNKNOWN_EVENT" }));
+      return;
+    }
+    if (ack === undefined && found.ackOptional === undefined) {
+      this.#countRefusal();
+      return;
+    }
+    const messages = event.slice(1, ack === undefined ? undefined : -1);
+    if (messages.length !== 1) {
+      refuseWith(refuse("VALIDATION", "a request has exactly one argument, an object, and an ack callback"));
+      return;
+    }
+    const parsed = parseInput(found.schema, messages[0], this.#options.limits);
+    if (!parsed.ok) {
+      refuseWith(parsed.refusal);
+      return;
+    }
+    try {
+      const outcome = found.handle(this.#connection, parsed.value as never, { bytes: parsed.bytes });
+      if (outcome instanceof Promise) {
+        outcome.then(
+          (settled) => this.#answer(settled, ack, refuseWith),
+          (error: unknown) => this.#onBug(error, refuseWith, requestId),
+        );
+      } else {
+        this.#answer(outcome, ack, refuseWith);
+      }
+    } catch (error) {
+      this.#onBug(error, refuseWith, requestId);
+    }
+  }
+
+  #answer(outcome: Handled, ack: ((answer: object) => void) | undefined, refuseWith: (refusal: Refusal) => void): void {
+    if (outcome.ok) ack?.({ ok: true, ...outcome.value });
+    else refuseWith(outcome.refusal);
+    outcome.afterAck?.();
+  }
+
+  #onBug(error: unknown, refuseWith: (refusal: Refusal) => void, requestId: string): void {
+    this.#options.log.error({ err: error, request_id: requestId }, "a handler failed");
+    refuseWith(refuse("INTERNAL", "internal error; outcome unknown, retry with the same op"));
+  }
+
+  /** A client that sends nothing but nonsense is told so and cut off. */
+  #countRefusal(): void {
+    const now = this.#options.clock.monotonic();
+    if (now > this.#windowEnds) {
+      this.#windowEnds = now + MINUTE_MS;
+      this.#refusals = 0;
+    }
+    this.#refusals += 1;
+    if (this.#refusals === this.#options.maxRefusalsPerMinute) this.#onTooManyErrors();
+  }
+}

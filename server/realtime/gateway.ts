@@ -1,0 +1,213 @@
+import type { Server as HttpServer, IncomingMessage } from "node:http";
+import { type Namespace, Server, type Socket } from "socket.io";
+import { errorBody, type Refusal } from "../../shared/errors.ts";
+import type { Limits } from "../../shared/limits.ts";
+import type { Lease } from "../../shared/messages/lease.ts";
+import type { Closing, Welcome } from "../../shared/messages/notices.ts";
+import { AGENTS_NAMESPACE, PROTOCOL_VERSION, VIEWERS_NAMESPACE } from "../../shared/protocol.ts";
+import type { BOUNDS } from "../bounds.ts";
+import type { Keys } from "../domain/access.ts";
+import type { Clock, Logger } from "../ports.ts";
+import { pause } from "../timing.ts";
+import { AgentConnection } from "./agent-connection.ts";
+import { Dispatch, type DispatchOptions, type Route } from "./dispatch.ts";
+import { authenticate, type Peer } from "./handshake.ts";
+import { jsonParser } from "./json-parser.ts";
+import { isAllowedOrigin } from "./origin.ts";
+import type { RoomEmitter } from "./rooms.ts";
+import { ViewerConnection } from "./viewer-connection.ts";
+
+export interface GatewayOptions {
+  readonly hubId: string;
+  readonly keys: Keys;
+  readonly limits: Limits;
+  readonly bounds: typeof BOUNDS;
+  readonly lease: Lease;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly corsAllowOrigins: readonly string[];
+  readonly onAgentGone: (connection: AgentConnection) => void;
+  readonly onViewerGone: (connection: ViewerConnection) => void;
+}
+
+export interface Routes {
+  readonly agents: ReadonlyMap<string, Route<AgentConnection>>;
+  readonly viewers: ReadonlyMap<string, Route<ViewerConnection>>;
+}
+
+const TOO_BIG = 1009;
+const REFUSALS_PER_MINUTE = 100;
+/** How long a refused or told-off client may take to read why, before its connection is cut. */
+const FAREWELL_MS = 500;
+
+/**
+ * The Socket.IO edge: who may connect, which messages exist, and the end of connections. Websocket only, so no sticky
+ * sessions are needed; no state recovery by the library, positions do that; no binary.
+ */
+export class Gateway {
+  readonly #io: Server;
+  readonly #options: GatewayOptions;
+  readonly #agents: Namespace;
+  readonly #viewers: Namespace;
+  /** Engine connections that have sent a CONNECT. */
+  readonly #claimed = new WeakSet<object>();
+
+  constructor(options: GatewayOptions) {
+    this.#options = options;
+    this.#io = new Server({
+      transports: ["websocket"],
+      serveClient: false,
+      perMessageDeflate: false,
+      httpCompression: false,
+      maxHttpBufferSize: options.limits.frame_bytes,
+      connectTimeout: options.bounds.connectTimeoutMs,
+      pingInterval: 10_000,
+      pingTimeout: 5_000,
+      parser: jsonParser,
+      allowRequest: (request, decide) => decide(null, this.#mayUpgrade(request)),
+    });
+    this.#agents = this.#io.of(AGENTS_NAMESPACE);
+    this.#viewers = this.#io.of(VIEWERS_NAMESPACE);
+  }
+
+  /** Takes connections of this server from now on. */
+  open(http: HttpServer, routes: Routes): void {
+    this.#accept(this.#agents, routes.agents, (socket, peer) => {
+      const connection = new AgentConnection(socket.id, peer, (event, ...message) => socket.emit(event, ...message));
+      socket.on("disconnect", () => {
+        connection.isClosed = true;
+        this.#options.onAgentGone(connection);
+      });
+      return connection;
+    });
+    this.#accept(this.#viewers, routes.viewers, (socket, peer) => {
+      boundFrames(socket, this.#options.limits.viewer_frame_bytes);
+      const connection = new ViewerConnection(socket.id, peer, {
+        sendChanges: (frame) => socket.emit("changes", frame),
+        reset: (message) => socket.emit("project:reset", message),
+        enterRooms: (rooms) => void socket.join([...rooms]),
+        leaveRoom: (room) => void socket.leave(room),
+      });
+      socket.on("disconnect", () => this.#options.onViewerGone(connection));
+      return connection;
+    });
+    this.#io.attach(http);
+  }
+
+  /** Rooms of viewers on this hub. */
+  get rooms(): RoomEmitter {
+    const viewers = this.#viewers;
+    return {
+      isEmpty: (room) => !viewers.adapter.rooms.has(room),
+      emit: (room, event, message) => void viewers.local.to(room).emit(event, message),
+      emitVolatile: (room, event, message) => void viewers.local.volatile.to(room).emit(event, message),
+    };
+  }
+
+  get connections(): number {
+    return this.#io.engine?.clientsCount ?? 0;
+  }
+
+  /** Tells everybody why, lets them read it, and closes all connections. */
+  async close(reason: Closing): Promise<void> {
+    if (this.#io.engine === undefined) return;
+    this.#agents.local.emit("closing", reason);
+    this.#viewers.local.emit("closing", reason);
+    await pause(50);
+    await this.#io.close();
+  }
+
+  #mayUpgrade(request: IncomingMessage): boolean {
+    return isAllowedOrigin(request.headers.origin, request.headers.host, this.#options.corsAllowOrigins);
+  }
+
+  #accept<C extends { readonly id: string }>(
+    namespace: Namespace,
+    routes: ReadonlyMap<string, Route<C>>,
+    begin: (socket: Socket, peer: Peer) => C,
+  ): void {
+    const peers = new WeakMap<Socket, Peer>();
+    namespace.use((socket, next) => {
+      const peer = this.#greet(socket);
+      if ("code" in peer) {
+        next(connectError(peer));
+        // The library would let the connection live on and try other keys.
+        void pause(FAREWELL_MS).then(() => socket.conn.close());
+        return;
+      }
+      peers.set(socket, peer);
+      next();
+    });
+    namespace.on("connection", (socket) => {
+      const peer = peers.get(socket);
+      if (peer === undefined) return;
+      const connection = begin(socket, peer);
+      const onTooManyErrors = () => this.#sendAway(socket);
+      const dispatch = new Dispatch(connection, routes, this.#dispatchOptions(), onTooManyErrors);
+      // As middleware that never calls next: the event is ours, and no listener of the library sees it.
+      socket.use((event) => dispatch.onEvent(event));
+      // Leaving the namespace must not leave an open connection behind.
+      socket.on("disconnect", () => socket.conn.close());
+      socket.emit("welcome", this.#welcome(peer));
+    });
+  }
+
+  #dispatchOptions(): DispatchOptions {
+    const { limits, clock, log } = this.#options;
+    return { limits, clock, log, maxRefusalsPerMinute: REFUSALS_PER_MINUTE };
+  }
+
+  #greet(socket: Socket): Peer | Refusal {
+    const { conn, handshake } = socket;
+    // One namespace per connection: a flood of CONNECTs must not become a flood of sockets.
+    if (this.#claimed.has(conn)) {
+      conn.close();
+      return { code: "VALIDATION", message: "one namespace per connection" };
+    }
+    this.#claimed.add(conn);
+    const peer = authenticate(handshake, this.#options.keys);
+    // The key is not needed again; nothing may find it here later.
+    handshake.auth = {};
+    handshake.headers = {};
+    handshake.query = {};
+    handshake.url = "";
+    return peer;
+  }
+
+  #welcome(peer: Peer): Welcome {
+    const { hubId, clock, limits, lease } = this.#options;
+    const time = new Date(clock.now()).toISOString();
+    return { protocol: PROTOCOL_VERSION, hub_id: hubId, time, role: peer.identity.role, limits, lease };
+  }
+
+  #sendAway(socket: Socket): void {
+    const message: Closing = {
+      code: "TOO_MANY_ERRORS",
+      message: `${REFUSALS_PER_MINUTE} malformed requests within a minute`,
+      reconnect: false,
+    };
+    socket.emit("closing", message);
+    void pause(FAREWELL_MS).then(() => socket.disconnect(true));
+  }
+}
+
+function connectError(refusal: Refusal): Error {
+  const { code, message, retry_after_ms, details } = errorBody(refusal, "");
+  const data = {
+    code,
+    message,
+    ...(retry_after_ms === undefined ? {} : { retry_after_ms }),
+    ...(details === undefined ? {} : { details }),
+  };
+  return Object.assign(new Error(message), { data });
+}
+
+/** Viewers only ask; a larger frame than they need is closed like one over the transport's own limit. */
+function boundFrames(socket: Socket, maxBytes: number): void {
+  socket.conn.on("data", (data: unknown) => {
+    if (typeof data !== "string" || Buffer.byteLength(data) <= maxBytes) return;
+    const transport = socket.conn.transport as unknown as { readonly socket?: { close(code: number): void } };
+    if (transport.socket === undefined) socket.conn.close(true);
+    else transport.socket.close(TOO_BIG);
+  });
+}

@@ -1,0 +1,106 @@
+import { refuse, refuseFields } from "../../../shared/errors.ts";
+import type { Limits } from "../../../shared/limits.ts";
+import type { ProjectJoin } from "../../../shared/messages/project-join.ts";
+import type { ProjectLeave } from "../../../shared/messages/project-leave.ts";
+import type { ProjectSnapshot, SnapshotPage } from "../../../shared/messages/project-snapshot.ts";
+import { changesFrame } from "../../following/frames.ts";
+import { missedSince, type PreparedJoin, prepareJoin } from "../../following/join.ts";
+import type { Snapshots } from "../../following/snapshots.ts";
+import type { Logger } from "../../ports.ts";
+import { accepted, type Outcome, refused } from "../../writer/outcome.ts";
+import type { Project } from "../../writer/project.ts";
+import type { Handled } from "../dispatch.ts";
+import { heartbeatRoom, projectRoom, type ViewerConnection } from "../viewer-connection.ts";
+
+export interface JoinProjectDeps {
+  readonly following: Parameters<typeof prepareJoin>[2];
+  readonly snapshots: Snapshots;
+  readonly limits: Limits;
+  readonly log: Logger;
+  /** A viewer now follows the project here. */
+  readonly onEnter: (project: Project) => void;
+}
+
+/** `project:join`: a second join of the same project begins anew, as after a gap. */
+export async function joinProject(
+  deps: JoinProjectDeps,
+  connection: ViewerConnection,
+  message: ProjectJoin,
+): Promise<Handled> {
+  const { project_id: projectId } = message;
+  const { limits } = deps;
+  const isNew = !connection.joined.has(projectId) && !connection.joining.has(projectId);
+  if (isNew && connection.joined.size + connection.joining.size >= limits.rooms_per_connection) {
+    const text = `a connection follows at most ${limits.rooms_per_connection} projects`;
+    return refused(refuse("LIMIT_EXCEEDED", text, { limit: limits.rooms_per_connection }));
+  }
+  leave(connection, projectId);
+  const ticket = Symbol(projectId);
+  connection.joining.set(projectId, ticket);
+  try {
+    const prepared = await prepareJoin(projectId, message.since, deps.following);
+    if (connection.joining.get(projectId) !== ticket) {
+      return refused(refuse("GONE", "a later join or leave of this project replaced this one"));
+    }
+    const afterAck = () => {
+      if (!connection.isClosed) enterProject(deps, connection, prepared, message.heartbeats);
+    };
+    return { ...accepted(prepared.answer), afterAck };
+  } catch (error) {
+    deps.log.warn({ err: error, project_id: projectId }, "join not answered");
+    return refused({ code: "UNAVAILABLE", message: "the database does not answer", retry_after_ms: 1_000 });
+  } finally {
+    if (connection.joining.get(projectId) === ticket) connection.joining.delete(projectId);
+  }
+}
+
+function enterProject(
+  deps: JoinProjectDeps,
+  connection: ViewerConnection,
+  prepared: PreparedJoin,
+  heartbeats: boolean,
+): void {
+  const { project } = prepared;
+  const missed = missedSince(prepared);
+  if (missed === undefined) {
+    connection.socket.reset({ project_id: project.id, reason: "too much was committed during the join" });
+    return;
+  }
+  for (const entry of missed) connection.socket.sendChanges(changesFrame(entry));
+  connection.joined.set(project.id, project);
+  project.followers += 1;
+  const room = projectRoom(project.id);
+  connection.socket.enterRooms(heartbeats ? [room, heartbeatRoom(project.id)] : [room]);
+  deps.onEnter(project);
+}
+
+/** `project:leave`. */
+export function leaveProject(connection: ViewerConnection, message: ProjectLeave): Outcome<object> {
+  connection.joining.delete(message.project_id);
+  leave(connection, message.project_id);
+  return accepted({});
+}
+
+/** The connection is gone. */
+export function leaveAll(connection: ViewerConnection): void {
+  connection.isClosed = true;
+  connection.joining.clear();
+  for (const projectId of [...connection.joined.keys()]) leave(connection, projectId);
+}
+
+function leave(connection: ViewerConnection, projectId: string): void {
+  const project = connection.joined.get(projectId);
+  if (project === undefined) return;
+  connection.joined.delete(projectId);
+  project.followers -= 1;
+  connection.socket.leaveRoom(projectRoom(projectId));
+  connection.socket.leaveRoom(heartbeatRoom(projectId));
+}
+
+/** `project:snapshot`: a further page. */
+export function pageSnapshot(snapshots: Snapshots, message: ProjectSnapshot): Outcome<SnapshotPage> {
+  const page = snapshots.next(message.project_id, message.cursor);
+  if (page === "gone") return refused(refuse("GONE", "the snapshot is no longer kept; join again"));
+  if (page === "malformed") return refused(refuseFields([{ field: "cursor", message: "is not one of this project" }]));
+  return accepted(page);
+}

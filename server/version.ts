@@ -1,0 +1,4 @@
+import packageJson from "../package.json" with { type: "json" };
+
+/** Version of this hub, as in package.json. */
+export const VERSION: string = packageJson.version;
