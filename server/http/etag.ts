@@ -23,7 +23,7 @@ export function parseTags(header: string): "*" | readonly Tag[] | undefined {
     if (match === null || tags.length === MAX_TAGS) return undefined;
     tags.push({ weak: match[1] !== undefined, value: match[2] ?? "" });
   }
-  return tags;
+  return tags.length === 0 ? undefined : tags;
 }
 
 /** `If-None-Match` of a GET: weak comparison. A header that does not read counts as absent: the answer is just longer. */

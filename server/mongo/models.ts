@@ -65,6 +65,8 @@ const taskSchema = new mongoose.Schema<TaskDocument>(
 );
 taskSchema.index({ created_at: -1, _id: -1 });
 taskSchema.index({ project_id: 1, created_at: -1, _id: -1 });
+// The tasks of one session; a session_id is seldom in more than one project.
+taskSchema.index({ session_id: 1, created_at: -1, _id: -1 });
 taskSchema.index({ project_id: 1, status: 1, ended_at: -1 });
 
 const entrySchema = new mongoose.Schema<EntryDocument>(
