@@ -69,8 +69,13 @@ async function measure(
   }
 }
 
-const beatsPerSecond = ({ beats }: Window) => beats.sent / beats.use.seconds;
-const hubCores = ({ beats }: Window) => (beats.use.cpu.hub ?? 0) / beats.use.seconds;
+function beatsPerSecond({ beats }: Window): number {
+  return beats.sent / beats.use.seconds;
+}
+
+function hubCores({ beats }: Window): number {
+  return (beats.use.cpu.hub ?? 0) / beats.use.seconds;
+}
 
 /** CPU of the additional heartbeats alone, in microseconds: what the process does anyway is in both windows. */
 function costEach({ real, fast }: HeartbeatsResult): number {

@@ -11,7 +11,6 @@ export interface LoadRun {
   readonly projects: number;
   readonly warmupMs: number;
   readonly windowMs: number;
-  readonly nodeFlags?: readonly string[];
 }
 
 /** One side of a pair: a fresh process of the hub on a fresh database, loaded, measured, stopped. */
@@ -21,10 +20,7 @@ export async function runUnderLoad(
 ): Promise<AgentsResult> {
   const start: (options: HubOptions) => ReturnType<typeof startHub> = driver === "baseline" ? startBaseline : startHub;
   const { mongod, database, agents, projects, warmupMs, windowMs } = run;
-  const hub = await start({
-    mongodbUri: mongod.uri(database),
-    ...(run.nodeFlags === undefined ? {} : { nodeFlags: run.nodeFlags }),
-  });
+  const hub = await start({ mongodbUri: mongod.uri(database) });
   const load = new Worker<typeof loadOperations>(new URL("./load-agents.ts", import.meta.url));
   try {
     await load.call("open", { driver, url: hub.url, agents, projects, prefix: database });

@@ -109,8 +109,6 @@ export interface HubOptions {
   readonly mongodbUri: string;
   readonly port?: number;
   readonly dataDir?: string;
-  /** Flags for Node, for example --cpu-prof. */
-  readonly nodeFlags?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -122,7 +120,9 @@ export interface StartingServer extends RunningServer {
 
 /** The State Hub as an operator runs it: own process, production, its defaults. */
 export function launchHub(options: HubOptions): Promise<StartingServer> {
-  return launchNodeServer("state-hub", join(REPOSITORY, "server/main.ts"), options);
+  // For example "--cpu-prof --cpu-prof-dir=/tmp/profiles": where the hub's CPU goes.
+  const flags = (process.env.BENCH_HUB_FLAGS ?? "").split(" ").filter((flag) => flag !== "");
+  return launchNodeServer("state-hub", join(REPOSITORY, "server/main.ts"), options, flags);
 }
 
 export function startHub(options: HubOptions): Promise<RunningServer> {
@@ -151,7 +151,12 @@ async function whenReady(starting: Promise<StartingServer>): Promise<RunningServ
   }
 }
 
-async function launchNodeServer(name: string, file: string, options: HubOptions): Promise<StartingServer> {
+async function launchNodeServer(
+  name: string,
+  file: string,
+  options: HubOptions,
+  flags: readonly string[] = [],
+): Promise<StartingServer> {
   const port = options.port ?? (await freePort());
   const dataDir = options.dataDir ?? temporaryFolder();
   const env = {
@@ -167,7 +172,7 @@ async function launchNodeServer(name: string, file: string, options: HubOptions)
     XDG_CONFIG_HOME: dataDir,
     ...options.env,
   };
-  const running = launch(name, process.execPath, [...(options.nodeFlags ?? []), file], env);
+  const running = launch(name, process.execPath, [...flags, file], env);
   const answers = until(`${name} is ready`, () => running.hasEnded() || isReady(port));
   const ready = Promise.race([answers, running.failure]);
   // A server that dies later, under load, explains the errors of the run.
