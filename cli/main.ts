@@ -1,0 +1,63 @@
+import { Command, CommanderError } from "commander";
+import { CLIENT_VERSION } from "../client/version.ts";
+import { getCommand } from "./commands/get.ts";
+import { loginCommand } from "./commands/login.ts";
+import { publishCommand } from "./commands/publish.ts";
+import { runCommand } from "./commands/run.ts";
+import { sessionsCommand } from "./commands/sessions.ts";
+import { startCommand } from "./commands/start.ts";
+import { tailCommand } from "./commands/tail.ts";
+import { CliError, EXIT } from "./exit.ts";
+import { endQuietlyOnClosedPipe, say } from "./output.ts";
+
+const HELP = `
+Which hub: --url, else STATE_HUB_URL, else the default of ~/.config/state-hub/hubs.json, else http://127.0.0.1:3000.
+Which key: STATE_HUB_KEY, else what that file has for the hub. The first start of a hub and \`state-hub login\` write it.
+Machine output is on stdout with --json, everything said to people on stderr.
+
+Exit codes: 0 done, 1 the hub said no, 2 wrong usage, 3 no hub can be reached, 4 no valid API key;
+\`run\` ends with the exit code of the program that it ran.
+
+Examples:
+  state-hub start                          run a hub
+  state-hub run -- npm test                report a program to it
+  state-hub tail default                   see what happens
+  state-hub sessions --status WAITING      see who needs you`;
+
+async function main(): Promise<void> {
+  endQuietlyOnClosedPipe();
+  const program = new Command("state-hub")
+    .description("What every agent is doing now: run a hub, report to it, read from it.")
+    .version(CLIENT_VERSION, "-V, --version")
+    .enablePositionalOptions()
+    .addHelpText("after", HELP);
+  const commands = [startCommand, runCommand, tailCommand, sessionsCommand, getCommand, publishCommand, loginCommand];
+  for (const make of commands) program.addCommand(make());
+  for (const command of [program, ...program.commands]) {
+    command
+      .exitOverride()
+      .showSuggestionAfterError()
+      .configureOutput({ outputError: (text, write) => write(`state-hub: ${text}`) });
+  }
+  try {
+    await program.parseAsync();
+  } catch (error) {
+    process.exitCode = report(error);
+  }
+}
+
+/** Known ends have a line, everything else is a bug and keeps its stack. */
+function report(error: unknown): number {
+  if (error instanceof CommanderError) {
+    const isHelp = error.exitCode === 0 || error.code === "commander.help";
+    return isHelp && error.code !== "commander.help" ? EXIT.ok : EXIT.usage;
+  }
+  if (error instanceof CliError) {
+    say(error.message);
+    return error.exitCode;
+  }
+  console.error(error);
+  return EXIT.failed;
+}
+
+await main();

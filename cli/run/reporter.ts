@@ -1,0 +1,95 @@
+import { type Agent, connectAgent } from "../../client/agent.ts";
+import { StateHubError } from "../../client/errors.ts";
+import type { JsonObject } from "../../shared/json.ts";
+import type { HubAddress } from "../hub-address.ts";
+import { badKey } from "../rest.ts";
+import type { Ended } from "./child.ts";
+
+export interface RunSession {
+  readonly sessionId: string;
+  readonly projectId: string;
+  readonly machineId: string;
+  readonly metadata: JsonObject;
+  readonly parentSessionId?: string;
+  readonly environment?: string;
+}
+
+/** How often the last line is looked at; it travels with the next heartbeat anyway. */
+const LOOK_EVERY_MS = 500;
+
+/** Tells the hub about one run. The hub's troubles never become the program's: they are only said. */
+export class RunReporter {
+  readonly #agent: Agent;
+  readonly #hub: HubAddress;
+  readonly #say: (line: string) => void;
+  readonly #look: NodeJS.Timeout;
+  #lastLine = "";
+  #isOver = false;
+
+  constructor(hub: HubAddress, session: RunSession, lastLine: () => string | undefined, say: (line: string) => void) {
+    this.#hub = hub;
+    this.#say = say;
+    this.#agent = connectAgent({ url: hub.url, key: hub.key, session });
+    this.#agent.on("fenced", ({ reason }) => {
+      this.#isOver = true;
+      this.#say(
+        reason === "ended"
+          ? `session ${session.sessionId} was ended by someone else; the command goes on unreported`
+          : `session ${session.sessionId} was taken over by another agent; the command goes on unreported`,
+      );
+    });
+    this.#agent.on("state", (state) => {
+      if (state.name !== "stopped" || state.why !== "failed" || state.error === undefined) return;
+      this.#isOver = true;
+      this.#say(`not reported: ${this.#explain(state.error)}`);
+    });
+    this.#look = setInterval(() => this.#beat(lastLine()), LOOK_EVERY_MS);
+    this.#look.unref();
+  }
+
+  /** Settles when the hub has the end, or when it is clear that it will not get it; says which. */
+  async end(ended: Ended, waitMs: number): Promise<boolean> {
+    clearInterval(this.#look);
+    if (this.#isOver) return false;
+    const didSucceed = ended.code === 0;
+    const metadata: JsonObject = ended.signal === null ? { exit_code: ended.code ?? 0 } : { signal: ended.signal };
+    try {
+      await this.#agent.close(didSucceed ? "COMPLETED" : "FAILED", metadata, { timeoutMs: waitMs });
+      return true;
+    } catch (error) {
+      if (!this.#isOver && error instanceof StateHubError) this.#say(this.#explain(error));
+      return false;
+    }
+  }
+
+  /** Ends the wait for the hub. */
+  giveUp(): void {
+    this.#agent.disconnect();
+  }
+
+  #beat(lastLine: string | undefined): void {
+    if (lastLine === undefined || lastLine === this.#lastLine) return;
+    this.#lastLine = lastLine;
+    this.#agent.beat({ activity: lastLine });
+  }
+
+  #explain(error: StateHubError): string {
+    const { sessionId } = this.#agent;
+    switch (error.code) {
+      case "UNAUTHENTICATED":
+        return badKey(this.#hub);
+      case "ALREADY_OWNED":
+        return `session ${sessionId} belongs to another agent that is alive; choose another --session`;
+      case "INVALID_TRANSITION":
+        return `session ${sessionId} has already ended; choose another --session`;
+      case "TIMEOUT":
+        return this.#agent.session === undefined
+          ? `not reported: no hub answered at ${this.#hub.url}; the hub knows nothing of session ${sessionId}`
+          : `the end of session ${sessionId} was not delivered: the hub at ${this.#hub.url} did not answer; it will show as lost`;
+      case "CLOSED":
+        return `the end of session ${sessionId} was not delivered: interrupted while waiting for the hub`;
+      default:
+        return `${error.message} (${error.code})`;
+    }
+  }
+}
