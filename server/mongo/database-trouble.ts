@@ -1,4 +1,5 @@
 import { mongo } from "mongoose";
+import { NoAnswer } from "../queries/patience.ts";
 import type { DatabaseTrouble } from "../queries/ports.ts";
 
 /** Server codes of a query that was given up for its time limit. */
@@ -13,7 +14,6 @@ const AWAY_NAMES = new Set([
   "MongoNetworkTimeoutError",
   "MongoServerSelectionError",
   "MongooseServerSelectionError",
-  "MongoOperationTimeoutError",
   "MongoPoolClosedError",
   "MongoPoolClearedError",
   "PoolClearedOnNetworkError",
@@ -25,13 +25,10 @@ const AWAY_NAMES = new Set([
 
 /** What an error of a read says about the database; undefined for errors that are not its fault. */
 export function databaseTrouble(error: unknown): DatabaseTrouble {
-  if (!(error instanceof Error)) return undefined;
-  if (error instanceof mongo.MongoServerError) {
-    const code = Number(error.code);
-    if (TOO_SLOW.has(code)) return "slow";
-    return AWAY.has(code) ? "away" : undefined;
+  if (!(error instanceof mongo.MongoServerError)) {
+    return error instanceof NoAnswer || (error instanceof Error && AWAY_NAMES.has(error.name)) ? "away" : undefined;
   }
-  if (!AWAY_NAMES.has(error.name)) return undefined;
-  // A timeout that the server itself reported: it is there, but the query is too much for it.
-  return databaseTrouble(error.cause) === "slow" ? "slow" : "away";
+  const code = Number(error.code);
+  if (TOO_SLOW.has(code)) return "slow";
+  return AWAY.has(code) ? "away" : undefined;
 }

@@ -3,20 +3,25 @@ import type { Session, Task } from "../../shared/entities.ts";
 import { sessionKey } from "../../shared/ids.ts";
 import type { HeartbeatInfo } from "../../shared/messages/frames.ts";
 import type { LogChange } from "../domain/records.ts";
+import { within } from "../queries/patience.ts";
 import type { HistoryEntry, ListPlace, Queries, SessionFilter, TaskFilter } from "../queries/ports.ts";
 import type { MongoBeats } from "./beats.ts";
 import { decodeSession, decodeTask, type SessionDocument, type TaskDocument } from "./codec.ts";
 import { type logKey, MAX_SEQ } from "./database.ts";
 import type { Models } from "./models.ts";
 
-/** Bound of one query at the server and of the wait for its answer. */
-const TIMEOUT_MS = 2_000;
+/** Bound of one query at the server, and of the wait for its answer. */
+const MAX_TIME_MS = 1_000;
+const WAIT_MS = 2_000;
 
 /** Documents come from durable entries only and are there before the ack: the primary's own word on them is true. */
-const DOCUMENTS = { readConcern: { level: "local" }, readPreference: "primary", timeoutMS: TIMEOUT_MS } as const;
+const DOCUMENTS = { readConcern: { level: "local" }, readPreference: "primary", maxTimeMS: MAX_TIME_MS } as const;
 
 /** Entries count from the moment a majority has them. */
-const ENTRIES = { readConcern: { level: "majority" }, readPreference: "primary", timeoutMS: TIMEOUT_MS } as const;
+const ENTRIES = { readConcern: { level: "majority" }, readPreference: "primary", maxTimeMS: MAX_TIME_MS } as const;
+
+/** Index of the tasks of one session. */
+const SESSION_TASKS = { session_id: 1, created_at: -1, _id: -1 } as const;
 
 const NEWEST_FIRST = { created_at: -1, _id: -1 } as const;
 
@@ -31,44 +36,60 @@ export class MongoQueries implements Queries {
   }
 
   async findSession(projectId: string, sessionId: string): Promise<Session | undefined> {
-    const found = await this.#models.sessions
-      .findOne({ _id: sessionKey(projectId, sessionId) }, null, DOCUMENTS)
-      .lean<SessionDocument | null>();
+    const found = await within(
+      WAIT_MS,
+      this.#models.sessions
+        .findOne({ _id: sessionKey(projectId, sessionId) }, null, DOCUMENTS)
+        .lean<SessionDocument | null>(),
+    );
     return found === null ? undefined : decodeSession(found).entity;
   }
 
   async findSessionsById(sessionId: string, limit: number): Promise<Session[]> {
-    const found = await this.#models.sessions
-      .find({ session_id: sessionId }, null, DOCUMENTS)
-      .sort({ created_at: -1 })
-      .limit(limit)
-      .lean<SessionDocument[]>();
+    const found = await within(
+      WAIT_MS,
+      this.#models.sessions
+        .find({ session_id: sessionId }, null, DOCUMENTS)
+        .sort({ created_at: -1 })
+        .limit(limit)
+        .lean<SessionDocument[]>(),
+    );
     return found.map((document) => decodeSession(document).entity);
   }
 
   async listSessions(filter: SessionFilter, after: ListPlace | undefined, limit: number): Promise<Session[]> {
     const { min_recovery_attempts: attempts = 0, ...common } = filter;
-    const found = await this.#models.sessions
-      .find(
-        conditions<SessionDocument>(common, after, {
-          // Without the counter it is 0: then every session fits.
-          ...(attempts > 0 ? { "metadata.recovery_attempts": { $gte: attempts } } : {}),
-        }),
-        null,
-        DOCUMENTS,
-      )
-      .sort(NEWEST_FIRST)
-      .limit(limit)
-      .lean<SessionDocument[]>();
+    const found = await within(
+      WAIT_MS,
+      this.#models.sessions
+        .find(
+          conditions<SessionDocument>(common, after, {
+            // Without the counter it is 0: then every session fits.
+            ...(attempts > 0 ? { "metadata.recovery_attempts": { $gte: attempts } } : {}),
+          }),
+          null,
+          DOCUMENTS,
+        )
+        .sort(NEWEST_FIRST)
+        .limit(limit)
+        .lean<SessionDocument[]>(),
+    );
     return found.map((document) => decodeSession(document).entity);
   }
 
   async listTasks(filter: TaskFilter, after: ListPlace | undefined, limit: number): Promise<Task[]> {
-    const found = await this.#models.tasks
-      .find(conditions<TaskDocument>(filter, after), null, DOCUMENTS)
-      .sort(NEWEST_FIRST)
-      .limit(limit)
-      .lean<TaskDocument[]>();
+    const found = await within(
+      WAIT_MS,
+      this.#models.tasks
+        .find(conditions<TaskDocument>(filter, after), null, {
+          ...DOCUMENTS,
+          // A session's tasks are few; left alone the planner may walk everybody's, from new to old.
+          ...(filter.session_id === undefined ? {} : { hint: SESSION_TASKS }),
+        })
+        .sort(NEWEST_FIRST)
+        .limit(limit)
+        .lean<TaskDocument[]>(),
+    );
     return found.map((document) => decodeTask(document).entity);
   }
 
@@ -78,34 +99,37 @@ export class MongoQueries implements Queries {
     beforeSeq: number | undefined,
     limit: number,
   ): Promise<HistoryEntry[]> {
-    const found = await this.#models.log
-      .aggregate<{ _id: ReturnType<typeof logKey>; at: Date; changes: LogChange[] }>(
-        [
-          {
-            $match: {
-              "_id.p": projectId,
-              "changes.session_id": sessionId,
-              "_id.s": { $lt: beforeSeq ?? MAX_SEQ },
+    const found = await within(
+      WAIT_MS,
+      this.#models.log
+        .aggregate<{ _id: ReturnType<typeof logKey>; at: Date; changes: LogChange[] }>(
+          [
+            {
+              $match: {
+                "_id.p": projectId,
+                "changes.session_id": sessionId,
+                "_id.s": { $lt: beforeSeq ?? MAX_SEQ },
+              },
             },
-          },
-          { $sort: { "_id.s": -1 } },
-          { $limit: limit },
-          // An entry holds what was committed together, of other sessions too: those stay there.
-          {
-            $project: {
-              at: 1,
-              changes: { $filter: { input: "$changes", cond: { $eq: ["$$this.session_id", sessionId] } } },
+            { $sort: { "_id.s": -1 } },
+            { $limit: limit },
+            // An entry holds what was committed together, of other sessions too: those stay there.
+            {
+              $project: {
+                at: 1,
+                changes: { $filter: { input: "$changes", cond: { $eq: ["$$this.session_id", sessionId] } } },
+              },
             },
-          },
-        ],
-        { ...ENTRIES, hint: { "_id.p": 1, "changes.session_id": 1, "_id.s": -1 } },
-      )
-      .exec();
+          ],
+          { ...ENTRIES, hint: { "_id.p": 1, "changes.session_id": 1, "_id.s": -1 } },
+        )
+        .exec(),
+    );
     return found.map(({ _id, at, changes }) => ({ from_seq: _id.s, at: at.toISOString(), changes }));
   }
 
   readHeartbeats(keys: readonly string[]): Promise<ReadonlyMap<string, HeartbeatInfo>> {
-    return this.#beats.read(keys);
+    return within(WAIT_MS, this.#beats.read(keys));
   }
 }
 

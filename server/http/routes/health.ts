@@ -1,7 +1,11 @@
 import type { RequestHandler } from "express";
 import { keyFromHeaders } from "../../domain/access.ts";
+import { within } from "../../queries/patience.ts";
 import type { HttpDeps } from "../deps.ts";
 import { type Resource, send } from "../endpoint.ts";
+
+/** A database that needs longer is as good as away. */
+const PING_WAIT_MS = 2_000;
 
 /** For load balancers and people: no key needed. */
 export function healthResources(deps: HttpDeps): Resource[] {
@@ -23,7 +27,7 @@ function alive({ health, clock }: HttpDeps, startedAt: number): RequestHandler {
 /** Whether the hub can do its work now; what exactly is amiss is told to operators only. */
 function ready({ health, keys }: HttpDeps): RequestHandler {
   return async (request, response) => {
-    const latency_ms = await health.ping();
+    const latency_ms = await within(PING_WAIT_MS, health.ping()).catch(() => undefined);
     const isUp = latency_ms !== undefined;
     const mongodb = isUp ? { status: "ok", latency_ms } : { status: "unavailable" };
     const isReady = isUp && !health.isDraining();

@@ -1,0 +1,18 @@
+/** The database said nothing in the time that a reader is willing to wait. What was asked may still be under way. */
+export class NoAnswer extends Error {
+  override readonly name = "NoAnswer";
+}
+
+/**
+ * The answer, or `NoAnswer` after so many milliseconds. The driver has no bound of its own below its socket timeout,
+ * and a server that went silent does not obey maxTimeMS.
+ */
+export async function within<T>(ms: number, answer: PromiseLike<T>): Promise<T> {
+  const patience = Promise.withResolvers<never>();
+  const timer = setTimeout(() => patience.reject(new NoAnswer(`no answer from the database within ${ms} ms`)), ms);
+  try {
+    return await Promise.race([answer, patience.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
