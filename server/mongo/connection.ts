@@ -55,7 +55,13 @@ export async function connectMongo(
 }
 
 function watch(connection: mongoose.Connection, slowMs: number, log: Logger, events: MongoEvents): void {
-  connection.on("disconnected", () => log.warn({}, "mongodb is away; publishes wait, then hear UNAVAILABLE"));
+  let isClosing = false;
+  connection.on("disconnecting", () => {
+    isClosing = true;
+  });
+  connection.on("disconnected", () => {
+    if (!isClosing) log.warn({}, "mongodb is away; publishes wait, then hear UNAVAILABLE");
+  });
   connection.on("reconnected", () => log.info({}, "mongodb is back"));
   const client = connection.getClient();
   client.on("commandSucceeded", ({ commandName, duration }) => {
