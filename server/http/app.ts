@@ -23,7 +23,13 @@ export function createHttpApp(deps: HttpDeps): Express {
 
   app.use(assignRequestId);
   app.use(logRequest(deps));
-  app.use(helmet());
+  // Answers are data and never pages. Whether everything here is HTTPS is for the proxy that does TLS to promise.
+  app.use(
+    helmet({
+      contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } },
+      strictTransportSecurity: false,
+    }),
+  );
   app.use(closeWhenDraining(deps), keepPrivate);
   app.use(cors(deps.corsAllowOrigins));
   app.use(refuseKeyInUrl);
