@@ -53,8 +53,11 @@ export function socketTransport(options: SocketOptions): Transport {
     });
     socket.on("connect_error", (error) => end(connectError(error, options.url)));
     socket.on("disconnect", (reason) => end(new StateHubError("UNREACHABLE", `connection to the hub lost: ${reason}`)));
-    // The transport may die while the namespace is still being refused or accepted.
-    socket.io.on("close", (reason) => end(new StateHubError("UNREACHABLE", `connection to the hub lost: ${reason}`)));
+    // The transport may die while the namespace is neither accepted nor refused. A close from this side ("forced") comes
+    // just before the event that tells its reason.
+    socket.io.on("close", (reason) => {
+      if (reason !== "forced close") end(new StateHubError("UNREACHABLE", `connection to the hub lost: ${reason}`));
+    });
     socket.connect();
     return {
       send: (event, payload) => {
