@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { createServer, type Server as HttpServer } from "node:http";
+import type { Server as HttpServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { DEFAULT_LIMITS, type Limits } from "../shared/limits.ts";
 import { BOUNDS } from "./bounds.ts";
@@ -10,9 +10,11 @@ import { SessionTokens } from "./domain/session-token.ts";
 import { HeadWatch } from "./following/head-watch.ts";
 import { Snapshots } from "./following/snapshots.ts";
 import { createHttpApp } from "./http/app.ts";
+import { createHttpServer } from "./http/http-server.ts";
 import { Heartbeats } from "./liveness/heartbeats.ts";
 import { Owners } from "./liveness/owners.ts";
 import { databaseTrouble } from "./mongo/database-trouble.ts";
+import type { MongoHealth } from "./mongo/health.ts";
 import { openStores } from "./mongo/stores.ts";
 import type { ChangeLog, Logger } from "./ports.ts";
 import { Gateway } from "./realtime/gateway.ts";
@@ -52,6 +54,9 @@ export interface Hub {
   /** Settles what is under way, tells the clients, closes everything. The same end for every caller. */
   stop(): Promise<void>;
 }
+
+/** Clocks drift by milliseconds a minute at most. */
+const CLOCK_CORRECTION_MS = 60_000;
 
 /** How long a stop waits for publishes that are under way. */
 const SETTLE_MS = 10_000;
@@ -97,7 +102,7 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
   let onPrimaryChange = () => {};
   const stores = await openStores(config, options.mongodbUri, log, () => onPrimaryChange());
   onStop(() => stores.close());
-  clock.correct(await stores.health.clockOffset());
+  onStop(await followDatabaseClock(clock, stores.health, log));
   const { projections, beats, health, queries } = stores;
   const changeLog = overrides?.changeLog?.(stores.changeLog) ?? stores.changeLog;
   const repaired = await repairAll({ changeLog, projections, log, bounds });
@@ -162,7 +167,7 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
     corsAllowOrigins: config.CORS_ALLOW_ORIGINS,
     trustProxy: config.TRUST_PROXY,
   });
-  const http = createServer({ headersTimeout: 10_000, requestTimeout: 15_000 }, app);
+  const http = createHttpServer(app);
   onStop(() => closeHttp(http));
   gateway.open(
     http,
@@ -194,6 +199,20 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
     });
   });
   return { hubId, port: await listen(http, config.HOST, config.PORT) };
+}
+
+/** Corrects the clock now and from time to time. Returns what ends it. */
+async function followDatabaseClock(clock: SystemClock, health: MongoHealth, log: Logger): Promise<() => void> {
+  clock.correct(await health.clockOffset());
+  const correct = async () => {
+    try {
+      clock.correct(await health.clockOffset());
+    } catch (error) {
+      log.debug({ err: error }, "the database's clock was not read");
+    }
+  };
+  const timer = setInterval(() => void correct(), CLOCK_CORRECTION_MS);
+  return () => clearInterval(timer);
 }
 
 /** Waits for a condition, but not longer than a stop may take. */

@@ -1,6 +1,7 @@
 import { isFinal, type Session } from "../../shared/entities.ts";
 import { refuse, refuseFields } from "../../shared/errors.ts";
 import { jsonEqual } from "../../shared/json.ts";
+import { mergePatch } from "../../shared/merge-patch.ts";
 import type { CreateCommand, DecideContext, Decision } from "./commands.ts";
 import { editMetadata } from "./edit-metadata.ts";
 import { refuseRecoveryAttempts } from "./edit-session.ts";
@@ -63,7 +64,8 @@ function compare(command: CreateCommand, existing: SessionRecord, context: Decid
     status: command.status,
     machine_id: command.machine_id,
     environment: command.environment,
-    metadata: command.metadata,
+    // As it would have been stored: nulls are dropped in a creation.
+    metadata: command.metadata === undefined ? undefined : mergePatch({}, command.metadata),
   };
   const differing = (Object.keys(given) as (keyof typeof given)[]).filter(
     (field) => given[field] !== undefined && !jsonEqual(given[field], entity[field]),

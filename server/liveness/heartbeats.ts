@@ -98,7 +98,10 @@ export class Heartbeats {
   async #write(): Promise<void> {
     const { beats, hubId, log } = this.#options;
     const due = [...this.#last.values()].filter((last) => last.unwritten);
-    if (due.length === 0) return;
+    if (due.length === 0) {
+      this.#forgetReleased();
+      return;
+    }
     for (const last of due) last.unwritten = false;
     const rows = due.map(
       (last): BeatRow => ({
@@ -111,22 +114,19 @@ export class Heartbeats {
     );
     try {
       await beats.write(hubId, rows);
-      for (const last of due) {
-        last.claim = false;
-        this.#forgetReleased(last);
-      }
+      for (const last of due) last.claim = false;
+      this.#forgetReleased();
     } catch (error) {
       for (const last of due) last.unwritten = true;
       log.debug({ err: error, rows: rows.length }, "heartbeats not written back, will be tried again");
     }
   }
 
-  /** The agent is gone and its last beat is in MongoDB: this hub need not remember it. */
-  #forgetReleased(last: LastBeat): void {
-    const { connection, sessionId, project } = last.owned;
-    if (connection.owned.get(sessionId) === last.owned || last.unwritten) return;
-    const key = sessionKey(project.id, sessionId);
-    if (this.#last.get(key) === last) this.#last.delete(key);
+  /** Sessions that are no longer open here and whose last beat is in MongoDB need not be remembered. */
+  #forgetReleased(): void {
+    for (const [key, { owned, unwritten }] of this.#last) {
+      if (!unwritten && owned.connection.owned.get(owned.sessionId) !== owned) this.#last.delete(key);
+    }
   }
 }
 

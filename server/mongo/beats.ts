@@ -11,8 +11,6 @@ interface BeatDocument {
   heartbeat: Omit<HeartbeatInfo, "last_heartbeat_at">;
 }
 
-const TIMEOUT_MS = 3_000;
-
 /** Collection `beats`: when each session was last heard of. A hub writes only rows that are its own. */
 export class MongoBeats implements Beats {
   readonly #db: mongo.Db;
@@ -34,12 +32,12 @@ export class MongoBeats implements Beats {
         upsert: true,
       };
     });
-    await this.#db.command({ update: "beats", updates, ordered: false, writeConcern: FAST }, { timeoutMS: TIMEOUT_MS });
+    await this.#db.command({ update: "beats", updates, ordered: false, writeConcern: FAST });
   }
 
   /** The last heartbeats of these sessions, by `<project>/<session>`. */
   async read(keys: readonly string[]): Promise<Map<string, HeartbeatInfo>> {
-    const found = await this.#beats.find({ _id: { $in: [...keys] } }, { timeoutMS: TIMEOUT_MS }).toArray();
+    const found = await this.#beats.find({ _id: { $in: [...keys] } }).toArray();
     return new Map(
       found.map((row) => [row._id, { last_heartbeat_at: row.last_heartbeat_at.toISOString(), ...row.heartbeat }]),
     );

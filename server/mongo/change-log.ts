@@ -1,14 +1,17 @@
 import { mongo } from "mongoose";
 import type { Entry, Head } from "../domain/records.ts";
+import { within } from "../patience.ts";
 import type { AppendOutcome, ChangeLog, Logger } from "../ports.ts";
 import { decodeEntry, type EntryDocument, encodeEntry } from "./codec.ts";
 import { DURABLE, logKey, MAJORITY, MAX_SEQ } from "./database.ts";
 
 const DUPLICATE_KEY = 11_000;
 
-/** Longer than the commit deadline: by then the publishers were told "unknown" and the entry is sent again. */
+/**
+ * Longer than the commit deadline: by then the publishers were told "unknown" and the entry is sent again. Our own
+ * bound, since the driver's `timeoutMS` has no effect.
+ */
 const APPEND_TIMEOUT_MS = 5_000;
-const READ_TIMEOUT_MS = 3_000;
 
 interface InsertReply {
   readonly ok: number;
@@ -34,10 +37,9 @@ export class MongoChangeLog implements ChangeLog {
    */
   async append(entries: readonly Entry[]): Promise<readonly AppendOutcome[]> {
     try {
-      const reply = (await this.#db.command(
-        { insert: "log", documents: entries.map(encodeEntry), ordered: false, writeConcern: DURABLE },
-        { timeoutMS: APPEND_TIMEOUT_MS },
-      )) as unknown as InsertReply;
+      const documents = entries.map(encodeEntry);
+      const command = this.#db.command({ insert: "log", documents, ordered: false, writeConcern: DURABLE });
+      const reply = (await within(APPEND_TIMEOUT_MS, command)) as unknown as InsertReply;
       return this.#outcomes(entries, reply);
     } catch (error) {
       if (error instanceof mongo.BSON.BSONError) {
@@ -62,24 +64,20 @@ export class MongoChangeLog implements ChangeLog {
   async readHead(projectId: string): Promise<Head | undefined> {
     const last = await this.#log.findOne(
       { _id: { $gte: logKey(projectId, 0), $lt: logKey(projectId, MAX_SEQ) } },
-      { sort: { _id: -1 }, projection: { to_seq: 1, epoch: 1, at: 1 }, timeoutMS: READ_TIMEOUT_MS },
+      { sort: { _id: -1 }, projection: { to_seq: 1, epoch: 1, at: 1 } },
     );
     return last === null ? undefined : { epoch: last.epoch, seq: last.to_seq, at: last.at.toISOString() };
   }
 
   async readAfter(projectId: string, seq: number, limit: number): Promise<Entry[]> {
-    const documents = await this.#log
-      .find(after(projectId, seq), { timeoutMS: READ_TIMEOUT_MS })
-      .sort({ _id: 1 })
-      .limit(limit)
-      .toArray();
+    const documents = await this.#log.find(after(projectId, seq)).sort({ _id: 1 }).limit(limit).toArray();
     return documents.map(decodeEntry);
   }
 
   async readHolding(projectId: string, seq: number): Promise<Entry | undefined> {
     const document = await this.#log.findOne(
       { _id: { $gte: logKey(projectId, 0), $lte: logKey(projectId, seq) } },
-      { sort: { _id: -1 }, timeoutMS: READ_TIMEOUT_MS },
+      { sort: { _id: -1 } },
     );
     return document === null || document.to_seq < seq ? undefined : decodeEntry(document);
   }
@@ -89,7 +87,7 @@ export class MongoChangeLog implements ChangeLog {
       .find(
         { ...after(projectId, seq), "changes.session_id": { $in: [...sessionIds] } },
         // The entries after the mark are few; the key's range beats the index on sessions.
-        { timeoutMS: READ_TIMEOUT_MS, hint: { _id: 1 } },
+        { hint: { _id: 1 } },
       )
       .sort({ _id: 1 })
       .toArray();
@@ -104,7 +102,7 @@ export class MongoChangeLog implements ChangeLog {
             _id: { $gt: logKey(projectId, seq), $lt: logKey(projectId, MAX_SEQ) },
           })),
         },
-        { projection: { _id: 1 }, timeoutMS: READ_TIMEOUT_MS },
+        { projection: { _id: 1 } },
       )
       .limit(1_000)
       .toArray();
@@ -116,11 +114,8 @@ export class MongoChangeLog implements ChangeLog {
     let last: string | undefined;
     for (;;) {
       const filter = last === undefined ? {} : { _id: { $gt: logKey(last, MAX_SEQ) } };
-      const next: EntryDocument | null = await this.#log.findOne(filter, {
-        sort: { _id: 1 },
-        projection: { _id: 1 },
-        timeoutMS: READ_TIMEOUT_MS,
-      });
+      const query = this.#log.findOne(filter, { sort: { _id: 1 }, projection: { _id: 1 } });
+      const next: EntryDocument | null = await within(APPEND_TIMEOUT_MS, query);
       if (next === null) return;
       last = next._id.p;
       yield last;

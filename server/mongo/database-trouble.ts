@@ -1,5 +1,5 @@
 import { mongo } from "mongoose";
-import { NoAnswer } from "../queries/patience.ts";
+import { NoAnswer } from "../patience.ts";
 import type { DatabaseTrouble } from "../queries/ports.ts";
 
 /** Server codes of a query that was given up for its time limit. */

@@ -1,4 +1,5 @@
 import type { mongo } from "mongoose";
+import { within } from "../patience.ts";
 
 const PING_TIMEOUT_MS = 1_500;
 
@@ -14,7 +15,7 @@ export class MongoHealth {
   async ping(): Promise<number | undefined> {
     const start = performance.now();
     try {
-      await this.#db.command({ ping: 1 }, { timeoutMS: PING_TIMEOUT_MS });
+      await within(PING_TIMEOUT_MS, this.#db.command({ ping: 1 }));
       return Math.round((performance.now() - start) * 10) / 10;
     } catch {
       return undefined;
@@ -24,13 +25,13 @@ export class MongoHealth {
   /** The database's time minus this machine's, milliseconds, halfway through the round trip. */
   async clockOffset(): Promise<number> {
     const before = Date.now();
-    const { localTime } = (await this.#db.command({ hello: 1 }, { timeoutMS: PING_TIMEOUT_MS })) as { localTime: Date };
+    const { localTime } = (await within(PING_TIMEOUT_MS, this.#db.command({ hello: 1 }))) as { localTime: Date };
     return Math.round(localTime.getTime() - (before + Date.now()) / 2);
   }
 
   /** True for a mongod that is no replica set: durable, but without anything to fail over to. */
   async isStandalone(): Promise<boolean> {
-    const hello = (await this.#db.command({ hello: 1 }, { timeoutMS: PING_TIMEOUT_MS })) as {
+    const hello = (await within(PING_TIMEOUT_MS, this.#db.command({ hello: 1 }))) as {
       setName?: string;
       msg?: string;
     };

@@ -12,9 +12,6 @@ import {
 } from "./codec.ts";
 import { DURABLE, FAST, MAJORITY } from "./database.ts";
 
-const WRITE_TIMEOUT_MS = 5_000;
-const READ_TIMEOUT_MS = 5_000;
-
 const FINAL_STATUSES = ["COMPLETED", "FAILED", "CANCELLED"];
 
 interface ProjectDocument {
@@ -64,10 +61,8 @@ export class MongoProjections implements Projections {
       u: document,
       upsert,
     }));
-    const reply = (await this.#db.command(
-      { update: collection, updates, ordered: false, writeConcern: FAST },
-      { timeoutMS: WRITE_TIMEOUT_MS },
-    )) as UpdateReply;
+    const command = { update: collection, updates, ordered: false, writeConcern: FAST };
+    const reply = (await this.#db.command(command)) as UpdateReply;
     const errors = reply.writeErrors ?? [];
     const other = errors.find(({ code }) => code !== 11_000);
     if (other !== undefined || (errors.length > 0 && !upsert)) {
@@ -78,7 +73,7 @@ export class MongoProjections implements Projections {
   }
 
   async readMark(projectId: string): Promise<ProjectMark | undefined> {
-    const found = await this.#projects.findOne({ _id: projectId }, { timeoutMS: READ_TIMEOUT_MS });
+    const found = await this.#projects.findOne({ _id: projectId });
     if (found === null) return undefined;
     return { epoch: found.epoch, projectedSeq: found.projected_seq, logStart: found.log_start };
   }
@@ -87,7 +82,7 @@ export class MongoProjections implements Projections {
     await this.#projects.updateOne(
       { _id: projectId },
       { $setOnInsert: { epoch, created_at: new Date(createdAt), projected_seq: 0, log_start: 1 } },
-      { upsert: true, writeConcern: DURABLE, timeoutMS: WRITE_TIMEOUT_MS },
+      { upsert: true, writeConcern: DURABLE },
     );
   }
 
@@ -101,17 +96,14 @@ export class MongoProjections implements Projections {
           update: { $set: { projected_seq: to } },
         },
       })),
-      { ordered: false, writeConcern: FAST, timeoutMS: WRITE_TIMEOUT_MS },
+      { ordered: false, writeConcern: FAST },
     );
     return this.readProjectedSeqs(ranges.map(({ projectId }) => projectId));
   }
 
   async readProjectedSeqs(projectIds: readonly string[]): Promise<ReadonlyMap<string, number>> {
     const found = await this.#projects
-      .find(
-        { _id: { $in: [...projectIds] } },
-        { projection: { projected_seq: 1 }, readConcern: { level: "local" }, timeoutMS: READ_TIMEOUT_MS },
-      )
+      .find({ _id: { $in: [...projectIds] } }, { projection: { projected_seq: 1 }, readConcern: { level: "local" } })
       .toArray();
     return new Map(found.map((project) => [project._id, project.projected_seq]));
   }
@@ -119,10 +111,10 @@ export class MongoProjections implements Projections {
   async readFamilies(projectId: string, sessionIds: readonly string[]): Promise<Map<string, Family>> {
     const keys = sessionIds.map((sessionId) => sessionKey(projectId, sessionId));
     const [sessions, tasks] = await Promise.all([
-      this.#sessions.find({ _id: { $in: keys } }, { timeoutMS: READ_TIMEOUT_MS }).toArray(),
+      this.#sessions.find({ _id: { $in: keys } }).toArray(),
       this.#tasks
         // Keys of a session's tasks are those between "<session>/" and "<session>0": "0" follows "/" in ASCII.
-        .find({ $or: keys.map((key) => ({ _id: { $gt: `${key}/`, $lt: `${key}0` } })) }, { timeoutMS: READ_TIMEOUT_MS })
+        .find({ $or: keys.map((key) => ({ _id: { $gt: `${key}/`, $lt: `${key}0` } })) })
         .toArray(),
     ]);
     const families = new Map(sessionIds.map((sessionId) => [sessionId, new Family()]));
@@ -153,7 +145,7 @@ export class MongoProjections implements Projections {
     const found = await this.#sessions
       .find(
         { session_id: sessionId },
-        { projection: { project_id: 1, incarnation: 1 }, readConcern: { level: "local" }, timeoutMS: READ_TIMEOUT_MS },
+        { projection: { project_id: 1, incarnation: 1 }, readConcern: { level: "local" } },
       )
       .sort({ created_at: -1 })
       .limit(20)

@@ -3,7 +3,7 @@ import type { Session, Task } from "../../shared/entities.ts";
 import { sessionKey } from "../../shared/ids.ts";
 import type { HeartbeatInfo } from "../../shared/messages/frames.ts";
 import type { LogChange } from "../domain/records.ts";
-import { within } from "../queries/patience.ts";
+import { within } from "../patience.ts";
 import type { HistoryEntry, ListPlace, Queries, SessionFilter, TaskFilter } from "../queries/ports.ts";
 import type { MongoBeats } from "./beats.ts";
 import { decodeSession, decodeTask, type SessionDocument, type TaskDocument } from "./codec.ts";

@@ -1,4 +1,5 @@
 import type { Config } from "../config.ts";
+import { withPatience } from "../patience.ts";
 import type { Logger } from "../ports.ts";
 import { MongoBeats } from "./beats.ts";
 import { MongoChangeLog } from "./change-log.ts";
@@ -8,6 +9,9 @@ import { MongoHealth } from "./health.ts";
 import { prepareDatabase } from "./prepare-database.ts";
 import { MongoProjections } from "./projections.ts";
 import { MongoQueries } from "./queries.ts";
+
+/** How long the core waits for any one answer; everything that it asks may be asked again. */
+const PATIENCE_MS = 5_000;
 
 /**
  * Everything that lives in MongoDB, connected and checked.
@@ -32,12 +36,12 @@ export async function openStores(config: Config, uri: string, log: Logger, onPri
     if (await health.isStandalone()) {
       log.warn({}, "mongodb is a standalone server: durable, but nothing takes over when it fails; use a replica set");
     }
-    const beats = new MongoBeats(db);
+    const beats = withPatience(new MongoBeats(db), PATIENCE_MS);
     return {
       tokenSecret,
       health,
-      changeLog: new MongoChangeLog(db, log),
-      projections: new MongoProjections(db),
+      changeLog: withPatience(new MongoChangeLog(db, log), PATIENCE_MS),
+      projections: withPatience(new MongoProjections(db), PATIENCE_MS),
       beats,
       queries: new MongoQueries(models, beats),
       close: () => connection.close(),

@@ -1,11 +1,11 @@
 import { refuse } from "../../shared/errors.ts";
 import type { SnapshotPage } from "../../shared/messages/project-snapshot.ts";
 import type { Snapshots } from "../following/snapshots.ts";
+import { within } from "../patience.ts";
 import { accepted, type Outcome, refused } from "../writer/outcome.ts";
 import type { Project } from "../writer/project.ts";
 import type { Projects } from "../writer/projects.ts";
 import { refuseCursor } from "./list.ts";
-import { within } from "./patience.ts";
 
 /** Wait for the head of the log; what comes after it may take long in a big project, but the database is there then. */
 const HEAD_WAIT_MS = 4_000;

@@ -1,6 +1,6 @@
 import type { RequestHandler } from "express";
 import { keyFromHeaders } from "../../domain/access.ts";
-import { within } from "../../queries/patience.ts";
+import { within } from "../../patience.ts";
 import type { HttpDeps } from "../deps.ts";
 import { type Resource, send } from "../endpoint.ts";
 

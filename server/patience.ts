@@ -16,3 +16,20 @@ export async function within<T>(ms: number, answer: PromiseLike<T>): Promise<T> 
     clearTimeout(timer);
   }
 }
+
+/**
+ * The port with every promise bounded by `ms`: one that is not settled by then rejects with `NoAnswer`. What was asked
+ * of a silent database stays under way, so only what may be repeated belongs behind this.
+ */
+export function withPatience<P extends object>(port: P, ms: number): P {
+  return new Proxy(port, {
+    get: (target, name) => {
+      const member: unknown = Reflect.get(target, name, target);
+      if (typeof member !== "function") return member;
+      return (...args: unknown[]) => {
+        const result: unknown = member.apply(target, args);
+        return result instanceof Promise ? within(ms, result) : result;
+      };
+    },
+  });
+}
