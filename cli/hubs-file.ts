@@ -66,7 +66,8 @@ function readHubsFile(env: NodeJS.ProcessEnv): HubsFile {
   try {
     text = readFileSync(path, "utf8");
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return { default: undefined, hubs: new Map() };
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT" || code === "ENOTDIR") return { default: undefined, hubs: new Map() };
     throw error;
   }
   try {

@@ -30,6 +30,6 @@ async function start(options: { readonly port?: string; readonly data?: string; 
   const data = options.data ?? nonEmpty(process.env.DATA_DIR);
   // The hub takes a relative folder from where it runs; without one, any folder must lead to the same data.
   process.env.DATA_DIR = data ?? join(import.meta.dirname, "..", "..", "data");
-  // In this very process, so that a signal has one receiver only.
+  // biome-ignore lint/style/noRestrictedImports: the hub itself, in this very process, so that a signal has one receiver only
   await import("../../server/main.ts");
 }

@@ -20,7 +20,7 @@ export class LastLine {
     // A progress bar rewrites its line with \r: what is on the screen is what came last.
     const lines = stripVTControlCharacters(this.#tail.toString("utf8")).split(/[\r\n]+/);
     // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what has to go
-    const visible = lines.map((line) => line.replace(/[\u0000-\u001f\u007f-\u009f]+/g, " ").trim());
+    const visible = lines.map((line) => line.replace(/[\u0000-\u0020\u007f-\u009f]+/g, " ").trim());
     return visible.findLast((line) => line !== "");
   }
 }

@@ -45,7 +45,7 @@ export async function startHub(settings: HubSettings): Promise<HubProcess> {
       MONGODB_URI: settings.mongodbUri,
       MONGODB_MIN_POOL_SIZE: "2",
       // The user's own list of hubs is not for tests.
-      XDG_CONFIG_HOME: "/nonexistent",
+      XDG_CONFIG_HOME: "/dev/null",
       ...settings.env,
     },
   });
