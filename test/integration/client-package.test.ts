@@ -1,0 +1,151 @@
+import { execFile } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { CLIENT_VERSION } from "../../client/version.ts";
+import { freshDatabase } from "../support/database.ts";
+import { type HubProcess, startHub } from "../support/start-hub.ts";
+
+const run = promisify(execFile);
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), "state-hub-package-"));
+const consumer = join(folder, "consumer");
+const database = freshDatabase();
+let hub: HubProcess;
+
+/** Installed from the tarball alone, in an empty folder outside of this repository. */
+beforeAll(async () => {
+  hub = await startHub({ mongodbUri: database.uri });
+  await run(process.execPath, [join(root, "scripts", "build-client.mjs")]);
+  const { stdout } = await npm(["pack", "--json", "--pack-destination", folder, "--workspace", "client"], root);
+  const packed = JSON.parse(stdout) as { filename: string }[] | Record<string, { filename: string }>;
+  const [tarball] = Object.values(packed);
+  mkdirSync(consumer);
+  writeFileSync(join(consumer, "package.json"), '{"name": "consumer", "private": true, "type": "module"}');
+  const quiet = ["--no-audit", "--no-fund", "--loglevel=error", "--prefer-offline"];
+  await npm(["install", ...quiet, join(folder, tarball?.filename ?? "")], consumer);
+  writeFileSync(join(consumer, "use.mjs"), USE);
+}, 120_000);
+
+afterAll(async () => {
+  await hub.stop();
+  await database.drop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function npm(args: readonly string[], cwd: string) {
+  // Settings of the npm that runs these tests (`--workspace`, a prefix) are not for this one.
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_/i.test(name)));
+  return run("npm", args, { cwd, env });
+}
+
+const USE = `
+import { connectAgent, displayState, followProject, StateHubError } from "@state-hub/client";
+const [url, key, sessionId] = process.argv.slice(2);
+const viewer = followProject({ url, key, projectId: "package" });
+const agent = connectAgent({ url, key, session: { sessionId, projectId: "package" } });
+await agent.publish({ kind: "task", task_id: "t", title: "naïve ✓", status: "IN_PROGRESS" });
+const refused = await agent.publish({ kind: "task", task_id: "t", status: "PENDING" }).catch((error) => error);
+if (!(refused instanceof StateHubError)) throw new Error("not refused");
+await viewer.waitFor((one) => one.task(sessionId, "t") !== undefined, { timeoutMs: 10_000 });
+await agent.close();
+await viewer.waitFor((one) => one.sessions.get(sessionId)?.status === "COMPLETED", { timeoutMs: 10_000 });
+viewer.close();
+console.log(JSON.stringify([refused.code, displayState(viewer.sessions.get(sessionId)).state]));
+`;
+
+/** Nodes of this machine: the one that the project pins, and the one that ran its installation. */
+function nodes(): [string, string][] {
+  const pinned = join(root, "node_modules", "node", "bin", "node");
+  const outer = process.env.npm_node_execpath ?? outerNode();
+  return [
+    ["the pinned Node", pinned],
+    ...(outer === undefined || realpathSync(outer) === realpathSync(pinned)
+      ? []
+      : ([["the Node that ran the installation", outer]] as [string, string][])),
+  ];
+}
+
+/** The first `node` of PATH that npm has not put there. */
+function outerNode(): string | undefined {
+  const folders = (process.env.PATH ?? "")
+    .split(delimiter)
+    .filter((one) => one !== "" && !one.includes("node_modules"));
+  return folders
+    .map((one) => join(one, "node"))
+    .find((file) => {
+      try {
+        return realpathSync(file) !== "";
+      } catch {
+        return false;
+      }
+    });
+}
+
+describe("package @state-hub/client", () => {
+  test.each(nodes())("works on %s", async (name, node) => {
+    const sessionId = name === "the pinned Node" ? "pinned" : "outer";
+    const { stdout } = await run(node, ["use.mjs", hub.url, hub.key, sessionId], { cwd: consumer, timeout: 30_000 });
+    expect(JSON.parse(stdout)).toEqual(["INVALID_TRANSITION", "finished"]);
+  });
+
+  test.each([
+    ["nodenext", "nodenext"],
+    ["bundler", "esnext"],
+  ])("has types for moduleResolution %s, checked to the last", async (moduleResolution, module) => {
+    const sources = join(consumer, moduleResolution);
+    mkdirSync(sources);
+    writeFileSync(join(sources, "use.ts"), TYPED);
+    // Neither Node's nor this project's types are at hand: what the package needs, it has to bring.
+    const compilerOptions = {
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      skipLibCheck: false,
+      noEmit: true,
+      target: "es2022",
+      lib: ["es2022", "dom"],
+      types: [],
+      module,
+      moduleResolution,
+    };
+    writeFileSync(join(sources, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["use.ts"] }));
+    const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
+    const outcome = await run(process.execPath, [tsc, "-p", sources], { cwd: consumer }).catch((error) => error);
+    expect(outcome.stdout).toBe("");
+  });
+
+  test("holds what it needs and nothing else, and depends on two packages", () => {
+    const installed = join(consumer, "node_modules", "@state-hub", "client");
+    const { dependencies, version } = JSON.parse(readFileSync(join(installed, "package.json"), "utf8"));
+    expect(Object.keys(dependencies).sort()).toEqual(["socket.io-client", "zod"]);
+    expect(version).toBe(CLIENT_VERSION);
+    const main = readFileSync(join(installed, "dist", "client", "index.js"), "utf8");
+    expect(main).not.toMatch(/node:|\.ts"/);
+  });
+});
+
+const TYPED = `
+import { connectAgent, followProject, displayState, StateHubError } from "@state-hub/client";
+import type { Agent, ConnectionState, Edit, Published, Session, Task } from "@state-hub/client";
+
+const agent: Agent = connectAgent({ url: "http://h", key: "k", session: { sessionId: "s", metadata: { a: [1, null] } } });
+const edits: Edit[] = [{ kind: "session", status: "WAITING", waiting_for: { kind: "input", question: "?" } }];
+const published: Promise<Published> = agent.publish(edits);
+// @ts-expect-error: no such status
+agent.publish({ kind: "session", status: "DONE" });
+// @ts-expect-error: not a final one
+agent.close("ACTIVE");
+agent.on("fenced", ({ reason }) => { const why: "taken" | "ended" = reason; void why; });
+agent.on("error", (error: StateHubError) => { const code: string = error.code; void code; });
+agent.on("state", (state: ConnectionState) => { if (state.name === "waiting") state.cause.message.trim(); });
+
+const project = followProject({ url: "http://h", key: "k" });
+const sessions: ReadonlyMap<string, Session> = project.sessions;
+const task: Task | undefined = project.task("s", "t");
+project.on("change", ({ change }) => { if (change.kind === "task") change.id.trim(); });
+for (const session of sessions.values()) displayState(session).state satisfies string;
+void [published, task];
+`;
