@@ -17,18 +17,35 @@ export async function within<T>(ms: number, answer: PromiseLike<T>): Promise<T> 
   }
 }
 
+interface PatienceOptions {
+  /** One that is not settled by then rejects with `NoAnswer`. */
+  readonly ms: number;
+  /** Hears of calls that took longer than `slowMs`. */
+  readonly slowMs: number;
+  readonly onSlow: (method: string, ms: number) => void;
+}
+
 /**
- * The port with every promise bounded by `ms`: one that is not settled by then rejects with `NoAnswer`. What was asked
- * of a silent database stays under way, so only what may be repeated belongs behind this.
+ * The port with every promise bounded and timed. What was asked of a silent database stays under way, so only what may
+ * be repeated belongs behind this. The driver's own monitoring would copy every command for the same knowledge.
  */
-export function withPatience<P extends object>(port: P, ms: number): P {
+export function withPatience<P extends object>(port: P, { ms, slowMs, onSlow }: PatienceOptions): P {
+  const timed = async (method: string, result: Promise<unknown>) => {
+    const started = performance.now();
+    try {
+      return await within(ms, result);
+    } finally {
+      const took = performance.now() - started;
+      if (took > slowMs) onSlow(method, Math.round(took));
+    }
+  };
   return new Proxy(port, {
     get: (target, name) => {
       const member: unknown = Reflect.get(target, name, target);
       if (typeof member !== "function") return member;
       return (...args: unknown[]) => {
         const result: unknown = member.apply(target, args);
-        return result instanceof Promise ? within(ms, result) : result;
+        return result instanceof Promise ? timed(String(name), result) : result;
       };
     },
   });

@@ -10,16 +10,10 @@ export interface JsonObject {
  * operators and paths, and an object with `_bsontype` would be taken for a BSON value by the driver.
  */
 function isForbiddenKey(key: string): boolean {
-  return (
-    key === "__proto__" ||
-    key === "constructor" ||
-    key === "prototype" ||
-    key === "_bsontype" ||
-    key.startsWith("$") ||
-    key.includes(".") ||
-    key.includes("\0")
-  );
+  return FORBIDDEN_KEYS.has(key) || key.startsWith("$") || key.includes(".") || key.includes("\0");
 }
+
+const FORBIDDEN_KEYS: ReadonlySet<string> = new Set(["__proto__", "constructor", "prototype", "_bsontype"]);
 
 export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
@@ -38,54 +32,73 @@ type JsonVerdict = { readonly error: FieldError } | { readonly bytes: number };
  * `JSON.parse` accepts a depth of 400,000, `JSON.stringify` and most walkers overflow the stack at 5,000.
  */
 export function inspectJson(value: unknown, bounds: JsonBounds): JsonVerdict {
-  let bytes = 0;
-  const walk = (node: unknown, path: string, depth: number): FieldError | undefined => {
-    switch (typeof node) {
-      case "string":
-        bytes += node.length + 3;
-        return isWellFormed(node) ? undefined : { field: path, message: "must be well-formed Unicode" };
-      case "number":
-        bytes += 9;
-        return Number.isFinite(node) ? undefined : { field: path, message: "must be a finite number" };
-      case "boolean":
-        bytes += 5;
-        return undefined;
-      case "object":
-        break;
-      default:
-        return { field: path, message: "must be JSON" };
-    }
-    bytes += 5;
-    if (node === null) return undefined;
-    if (depth > bounds.depth) return { field: path, message: `is nested deeper than ${bounds.depth} levels` };
-    if (Array.isArray(node)) {
-      for (let index = 0; index < node.length; index++) {
-        const error = walk(node[index], `${path}[${index}]`, depth + 1);
-        if (error !== undefined) return error;
-      }
-      return undefined;
-    }
-    if (Object.getPrototypeOf(node) !== Object.prototype) return { field: path, message: "must be JSON" };
-    let keys = 0;
-    for (const [key, child] of Object.entries(node)) {
-      keys += 1;
-      bytes += key.length + 3;
-      if (keys > bounds.keysPerObject) return { field: path, message: `has more than ${bounds.keysPerObject} keys` };
-      if (isForbiddenKey(key))
-        return { field: path, message: `has a forbidden key: ${JSON.stringify(key.slice(0, 40))}` };
-      const error = walk(child, path === "" ? key : `${path}.${key}`, depth + 1);
-      if (error !== undefined) return error;
-    }
-    return undefined;
-  };
-  const error = walk(value, "", 1);
-  return error === undefined ? { bytes } : { error };
+  const walk = new Walk(bounds);
+  const error = walk.visit(value, 1);
+  return error === undefined ? { bytes: walk.bytes } : { error };
 }
 
-/** A lone surrogate would come back from MongoDB as U+FFFD, so the mirror and the document would differ. */
-function isWellFormed(text: string): boolean {
-  // The client package also runs where this method is not there yet (Node 18, older browsers).
-  return typeof text.isWellFormed === "function" ? text.isWellFormed() : !/\p{Surrogate}/u.test(text);
+/** Every message passes here: no allocation per node, and paths are put together only on the way back from an error. */
+class Walk {
+  bytes = 0;
+  readonly #bounds: JsonBounds;
+
+  constructor(bounds: JsonBounds) {
+    this.#bounds = bounds;
+  }
+
+  visit(node: unknown, depth: number): FieldError | undefined {
+    switch (typeof node) {
+      case "string":
+        this.bytes += node.length + 3;
+        // A lone surrogate would come back from MongoDB as U+FFFD, so the mirror and the document would differ.
+        return node.isWellFormed() ? undefined : fault("must be well-formed Unicode");
+      case "number":
+        this.bytes += 9;
+        return Number.isFinite(node) ? undefined : fault("must be a finite number");
+      case "boolean":
+        this.bytes += 5;
+        return undefined;
+      case "object":
+        this.bytes += 5;
+        if (node === null) return undefined;
+        if (depth > this.#bounds.depth) return fault(`is nested deeper than ${this.#bounds.depth} levels`);
+        return Array.isArray(node) ? this.#visitArray(node, depth) : this.#visitObject(node, depth);
+      default:
+        return fault("must be JSON");
+    }
+  }
+
+  #visitArray(items: readonly unknown[], depth: number): FieldError | undefined {
+    for (let index = 0; index < items.length; index++) {
+      const error = this.visit(items[index], depth + 1);
+      if (error !== undefined) return inside(`[${index}]`, error);
+    }
+    return undefined;
+  }
+
+  #visitObject(node: object, depth: number): FieldError | undefined {
+    if (Object.getPrototypeOf(node) !== Object.prototype) return fault("must be JSON");
+    const keys = Object.keys(node);
+    const most = this.#bounds.keysPerObject;
+    if (keys.length > most) return fault(`has more than ${most} keys`);
+    for (const key of keys) {
+      this.bytes += key.length + 3;
+      if (isForbiddenKey(key)) return fault(`has a forbidden key: ${JSON.stringify(key.slice(0, 40))}`);
+      const error = this.visit((node as JsonObject)[key], depth + 1);
+      if (error !== undefined) return inside(key, error);
+    }
+    return undefined;
+  }
+}
+
+function fault(message: string): FieldError {
+  return { field: "", message };
+}
+
+/** The complaint as seen one level up: `metadata` + `[0].a` is `metadata[0].a`. */
+function inside(step: string, { field, message }: FieldError): FieldError {
+  const joint = field === "" || field.startsWith("[") ? "" : ".";
+  return { field: `${step}${joint}${field}`, message };
 }
 
 const utf8 = new TextEncoder();

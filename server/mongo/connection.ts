@@ -6,8 +6,6 @@ export interface MongoSettings {
   readonly uri: string;
   readonly maxPoolSize: number;
   readonly minPoolSize: number;
-  /** Commands that take longer are logged. */
-  readonly slowMs: number;
 }
 
 interface MongoEvents {
@@ -41,20 +39,19 @@ export async function connectMongo(
       autoIndex: false,
       autoCreate: false,
       ignoreUndefined: true,
-      monitorCommands: true,
       appName: "state-hub",
     });
     // Without a listener an error of the connection would end the process; operations report their own.
     connection.on("error", (error: Error) => log.warn({ reason: error.message }, "mongodb connection error"));
     await connection.asPromise();
-    watch(connection, settings.slowMs, log, events);
+    watch(connection, log, events);
     return connection;
   } catch (error) {
     throw explainMongoError(error, settings.uri);
   }
 }
 
-function watch(connection: mongoose.Connection, slowMs: number, log: Logger, events: MongoEvents): void {
+function watch(connection: mongoose.Connection, log: Logger, events: MongoEvents): void {
   let isClosing = false;
   connection.on("disconnecting", () => {
     isClosing = true;
@@ -64,9 +61,6 @@ function watch(connection: mongoose.Connection, slowMs: number, log: Logger, eve
   });
   connection.on("reconnected", () => log.info({}, "mongodb is back"));
   const client = connection.getClient();
-  client.on("commandSucceeded", ({ commandName, duration }) => {
-    if (duration > slowMs) log.warn({ command: commandName, duration_ms: duration }, "slow mongodb command");
-  });
   client.on("serverDescriptionChanged", ({ previousDescription, newDescription }) => {
     if (newDescription.type !== "RSPrimary" || previousDescription.type === "RSPrimary") return;
     log.info({ address: newDescription.address }, "mongodb has a primary again");

@@ -24,26 +24,30 @@ export async function openStores(config: Config, uri: string, log: Logger, onPri
       uri,
       maxPoolSize: config.MONGODB_MAX_POOL_SIZE,
       minPoolSize: config.MONGODB_MIN_POOL_SIZE,
-      slowMs: config.MONGODB_SLOW_MS,
     },
     log,
     { onPrimaryChange },
   );
   try {
     const db = databaseOf(connection);
+    const patience = {
+      ms: PATIENCE_MS,
+      slowMs: config.MONGODB_SLOW_MS,
+      onSlow: (method: string, ms: number) => log.warn({ method, duration_ms: ms }, "mongodb was slow"),
+    };
     const { models, tokenSecret } = await prepareDatabase(connection, log);
     const health = new MongoHealth(db);
     if (await health.isStandalone()) {
       log.warn({}, "mongodb is a standalone server: durable, but nothing takes over when it fails; use a replica set");
     }
-    const beats = withPatience(new MongoBeats(db), PATIENCE_MS);
+    const beats = withPatience(new MongoBeats(db), patience);
     return {
       tokenSecret,
       health,
-      changeLog: withPatience(new MongoChangeLog(db, log), PATIENCE_MS),
-      projections: withPatience(new MongoProjections(db), PATIENCE_MS),
+      changeLog: withPatience(new MongoChangeLog(db, log), patience),
+      projections: withPatience(new MongoProjections(db), patience),
       beats,
-      queries: new MongoQueries(models, beats),
+      queries: withPatience(new MongoQueries(models, beats), patience),
       close: () => connection.close(),
     };
   } catch (error) {
