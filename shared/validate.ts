@@ -38,7 +38,7 @@ export function fieldErrors(error: z.ZodError, input: unknown): FieldError[] {
       "",
     );
     if (issue.path.length > 0 && valueAt(input, issue.path) === undefined) return { field, message: "is required" };
-    return { field, message: lowerFirst(issue.message) };
+    return { field, message: wording(issue.message) };
   });
 }
 
@@ -51,8 +51,23 @@ function valueAt(input: unknown, path: readonly PropertyKey[]): unknown {
   return node;
 }
 
-/** zod says "Invalid input: expected string, received number"; ours reads after "field x". */
-function lowerFirst(message: string): string {
-  const text = message.replace(/^Invalid input: expected (.+), received (.+)$/, "must be $1, not $2");
+/** What zod says, as it reads after "field x". */
+const WORDING: readonly (readonly [RegExp, string])[] = [
+  [/^Invalid input: expected int, received number$/, "must be a whole number"],
+  [/^Invalid input: expected (.+), received (.+)$/, "must be $1, not $2"],
+  [/^Invalid input: expected (.+)$/, "must be $1"],
+  [/^Invalid option: expected one of (.+)$/, "must be one of $1"],
+  [/^Invalid discriminator value. Expected (.+)$/, "must be one of $1"],
+  [/^Too \w+: expected \w+ to be <=(.+)$/, "must be at most $1"],
+  [/^Too \w+: expected \w+ to be >=(.+)$/, "must be at least $1"],
+  [/^Too \w+: expected \w+ to have <=(.+)$/, "must have at most $1"],
+  [/^Too \w+: expected \w+ to have >=(.+)$/, "must have at least $1"],
+  [/^Invalid ISO datetime$/, "must be an ISO 8601 time"],
+  [/^Invalid key in record$/, "has a name that is empty or too long"],
+];
+
+function wording(message: string): string {
+  const found = WORDING.find(([pattern]) => pattern.test(message));
+  const text = found === undefined ? message : message.replace(found[0], found[1]);
   return text.charAt(0).toLowerCase() + text.slice(1);
 }

@@ -53,6 +53,8 @@ export class Dispatch<C extends { readonly id: string }> {
   #requests = 0;
   #refusals = 0;
   #windowEnds = 0;
+  /** Told that it is cut off: nothing that still comes is looked at. */
+  #isOver = false;
 
   constructor(
     connection: C,
@@ -68,6 +70,7 @@ export class Dispatch<C extends { readonly id: string }> {
 
   /** Takes one event as Socket.IO hands it over: `[name, ...arguments, ack?]`. */
   onEvent(event: readonly unknown[]): void {
+    if (this.#isOver) return;
     this.#requests += 1;
     const requestId = `${this.#connection.id}-${this.#requests}`;
     const last = event.at(-1);
@@ -78,7 +81,8 @@ export class Dispatch<C extends { readonly id: string }> {
     };
     const found = typeof event[0] === "string" ? this.#routes.get(event[0]) : undefined;
     if (found === undefined) {
-      refuseWith(refuse("VALIDATION", `unknown event ${String(event[0]).slice(0, 64)}`, { reason: "UNKNOWN_EVENT" }));
+      const name = typeof event[0] === "string" ? `unknown event ${event[0].slice(0, 64)}` : "an event without a name";
+      refuseWith(refuse("VALIDATION", name, { reason: "UNKNOWN_EVENT" }));
       return;
     }
     if (ack === undefined && found.ackOptional === undefined) {
@@ -98,10 +102,9 @@ export class Dispatch<C extends { readonly id: string }> {
     try {
       const outcome = found.handle(this.#connection, parsed.value as never, { bytes: parsed.bytes });
       if (outcome instanceof Promise) {
-        outcome.then(
-          (settled) => this.#answer(settled, ack, refuseWith),
-          (error: unknown) => this.#onBug(error, refuseWith, requestId),
-        );
+        outcome
+          .then((settled) => this.#answer(settled, ack, refuseWith))
+          .catch((error: unknown) => this.#onBug(error, refuseWith, requestId));
       } else {
         this.#answer(outcome, ack, refuseWith);
       }
@@ -129,6 +132,8 @@ export class Dispatch<C extends { readonly id: string }> {
       this.#refusals = 0;
     }
     this.#refusals += 1;
-    if (this.#refusals === this.#options.maxRefusalsPerMinute) this.#onTooManyErrors();
+    if (this.#refusals < this.#options.maxRefusalsPerMinute) return;
+    this.#isOver = true;
+    this.#onTooManyErrors();
   }
 }

@@ -1,6 +1,6 @@
-import type { Server as HttpServer, IncomingMessage } from "node:http";
+import { type Server as HttpServer, type IncomingMessage, STATUS_CODES } from "node:http";
 import { type Namespace, Server, type Socket } from "socket.io";
-import { errorBody, type Refusal } from "../../shared/errors.ts";
+import { ERRORS, errorBody, type Refusal, refuse } from "../../shared/errors.ts";
 import type { Limits } from "../../shared/limits.ts";
 import type { Lease } from "../../shared/messages/lease.ts";
 import type { Closing, Welcome } from "../../shared/messages/notices.ts";
@@ -39,6 +39,8 @@ const TOO_BIG = 1009;
 const REFUSALS_PER_MINUTE = 100;
 /** How long a refused or told-off client may take to read why, before its connection is cut. */
 const FAREWELL_MS = 500;
+/** How long a client may take to answer the close frame; by default it could keep its TCP connection for 30 s. */
+const GOODBYE_MS = 2_000;
 
 /**
  * The Socket.IO edge: who may connect, which messages exist, and the end of connections. Websocket only, so no sticky
@@ -64,7 +66,11 @@ export class Gateway {
       pingInterval: 10_000,
       pingTimeout: 5_000,
       parser: jsonParser,
-      allowRequest: (request, decide) => decide(null, this.#mayUpgrade(request)),
+      allowRequest: (request, decide) => {
+        const refusal = this.#refusalOfUpgrade(request);
+        if (refusal !== undefined) answerUpgrade(request, refusal);
+        decide(null, refusal === undefined);
+      },
     });
     this.#agents = this.#io.of(AGENTS_NAMESPACE);
     this.#viewers = this.#io.of(VIEWERS_NAMESPACE);
@@ -91,7 +97,11 @@ export class Gateway {
       socket.on("disconnect", () => this.#options.onViewerGone(connection));
       return connection;
     });
+    // The library's own namespace would be a place to stay without a key.
+    const elsewhere = refuse("VALIDATION", `connect to ${AGENTS_NAMESPACE} or ${VIEWERS_NAMESPACE}`);
+    this.#io.use((socket, next) => refuseConnect(socket, next, elsewhere));
     this.#io.attach(http);
+    this.#io.engine.on("connection", cutSlowGoodbye);
   }
 
   /** Rooms of viewers on this hub. */
@@ -113,12 +123,29 @@ export class Gateway {
     if (this.#io.engine === undefined) return;
     this.#agents.local.emit("closing", reason);
     this.#viewers.local.emit("closing", reason);
-    await pause(50);
+    await this.#sent();
     await this.#io.close();
   }
 
-  #mayUpgrade(request: IncomingMessage): boolean {
-    return isAllowedOrigin(request.headers.origin, request.headers.host, this.#options.corsAllowOrigins);
+  /** Waits until acks and farewells have left for the sockets; closing throws away what has not. */
+  async #sent(): Promise<void> {
+    const until = performance.now() + FAREWELL_MS;
+    const sockets = () => [...this.#agents.sockets.values(), ...this.#viewers.sockets.values()];
+    // Not part of the library's types, though its documentation speaks of it.
+    const buffered = ({ conn }: Socket) =>
+      (conn as unknown as { readonly writeBuffer: readonly unknown[] }).writeBuffer;
+    const isWaiting = () => sockets().some((socket) => buffered(socket).length > 0);
+    do await pause(10);
+    while (isWaiting() && performance.now() < until);
+  }
+
+  #refusalOfUpgrade(request: IncomingMessage): Refusal | undefined {
+    const { origin, host } = request.headers;
+    if (!isAllowedOrigin(origin, host, this.#options.corsAllowOrigins)) {
+      return refuse("FORBIDDEN", "this Origin is not in CORS_ALLOW_ORIGINS");
+    }
+    const protocol = new URL(request.url ?? "", "http://hub").searchParams.get("EIO");
+    return protocol === "4" ? undefined : refuse("VALIDATION", "this hub speaks Engine.IO 4");
   }
 
   #accept<C extends { readonly id: string }>(
@@ -130,9 +157,7 @@ export class Gateway {
     namespace.use((socket, next) => {
       const peer = this.#greet(socket);
       if ("code" in peer) {
-        next(connectError(peer));
-        // The library would let the connection live on and try other keys.
-        void pause(FAREWELL_MS).then(() => socket.conn.close());
+        refuseConnect(socket, next, peer);
         return;
       }
       peers.set(socket, peer);
@@ -144,8 +169,11 @@ export class Gateway {
       const connection = begin(socket, peer);
       const onTooManyErrors = () => this.#sendAway(socket);
       const dispatch = new Dispatch(connection, routes, this.#dispatchOptions(), onTooManyErrors);
-      // As middleware that never calls next: the event is ours, and no listener of the library sees it.
-      socket.use((event) => dispatch.onEvent(event));
+      // As middleware that never calls next: the event is ours, and no listener of the library sees it. Events that
+      // came in one read with the end of the connection arrive after it.
+      socket.use((event) => {
+        if (socket.connected) dispatch.onEvent(event);
+      });
       // Leaving the namespace must not leave an open connection behind.
       socket.on("disconnect", () => socket.conn.close());
       socket.emit("welcome", this.#welcome(peer));
@@ -166,11 +194,7 @@ export class Gateway {
     }
     this.#claimed.add(conn);
     const peer = authenticate(handshake, this.#options.keys);
-    // The key is not needed again; nothing may find it here later.
-    handshake.auth = {};
-    handshake.headers = {};
-    handshake.query = {};
-    handshake.url = "";
+    forgetRequest(socket);
     return peer;
   }
 
@@ -191,6 +215,20 @@ export class Gateway {
   }
 }
 
+/** The library would answer 400 whatever it was, for a wrong protocol even behind a 101. */
+function answerUpgrade({ socket }: IncomingMessage, { code, message }: Refusal): void {
+  const status = ERRORS[code].status;
+  const body = JSON.stringify({ code, message });
+  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: application/json`;
+  socket.end(`${head}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
+}
+
+/** The library would let the connection live on and try other keys. */
+function refuseConnect(socket: Socket, next: (error: Error) => void, refusal: Refusal): void {
+  next(connectError(refusal));
+  void pause(FAREWELL_MS).then(() => socket.conn.close());
+}
+
 function connectError(refusal: Refusal): Error {
   const { code, message, retry_after_ms, details } = errorBody(refusal, "");
   const data = {
@@ -202,12 +240,40 @@ function connectError(refusal: Refusal): Error {
   return Object.assign(new Error(message), { data });
 }
 
+/** The key is not needed again; nothing may find it here later. */
+function forgetRequest({ conn, handshake }: Socket): void {
+  handshake.auth = {};
+  handshake.headers = {};
+  handshake.query = {};
+  handshake.url = "";
+  const request = conn.request as IncomingMessage & { _query?: object };
+  request.headers = {};
+  request.rawHeaders = [];
+  request.url = "";
+  request._query = {};
+}
+
+/** What the library has no public name for. */
+interface TransportSocket {
+  close(code: number): void;
+  terminate(): void;
+}
+
+function transportSocket(conn: Socket["conn"]): TransportSocket | undefined {
+  return (conn.transport as unknown as { readonly socket?: TransportSocket }).socket;
+}
+
 /** Viewers only ask; a larger frame than they need is closed like one over the transport's own limit. */
 function boundFrames(socket: Socket, maxBytes: number): void {
   socket.conn.on("data", (data: unknown) => {
-    if (typeof data !== "string" || Buffer.byteLength(data) <= maxBytes) return;
-    const transport = socket.conn.transport as unknown as { readonly socket?: { close(code: number): void } };
-    if (transport.socket === undefined) socket.conn.close(true);
-    else transport.socket.close(TOO_BIG);
+    // One byte of the frame, the type of its Engine.IO packet, is not part of the data.
+    if (typeof data !== "string" || Buffer.byteLength(data) < maxBytes) return;
+    transportSocket(socket.conn)?.close(TOO_BIG);
+    // At once, so that nothing of the frame is applied: it is decoded, but waits for the end of this turn.
+    socket.conn.close(true);
   });
+}
+
+function cutSlowGoodbye(conn: Socket["conn"]): void {
+  conn.once("close", () => void pause(GOODBYE_MS).then(() => transportSocket(conn)?.terminate()));
 }
