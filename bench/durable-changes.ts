@@ -6,7 +6,7 @@ import { publishReport, round, type Table, type Verdict } from "./support/report
 import { readSettings } from "./support/settings.ts";
 import { median } from "./support/statistics.ts";
 
-const settings = readSettings({ pairs: 5, seconds: 8, warmupSeconds: 4 }, { agents: [200, 1_000], projects: [1, 100] });
+const settings = readSettings({ pairs: 5, seconds: 8, warmupSeconds: 8 }, { agents: [200, 1_000], projects: [1, 100] });
 /** Times the rate of the hand-written hub, by number of agents. */
 const RATE_TARGETS: Readonly<Record<number, number>> = { 200: 6, 1000: 8 };
 const CPU_TARGET = 1 / 10;
