@@ -1,0 +1,60 @@
+import { randomUUID } from "node:crypto";
+import { readConfig } from "../../server/config.ts";
+import { type Hub, type Overrides, startHub } from "../../server/hub.ts";
+import { createLogger } from "../../server/observability/logger.ts";
+import { type FreshDatabase, freshDatabase } from "./database.ts";
+
+export interface TestHub extends Hub {
+  readonly url: string;
+  readonly key: string;
+}
+
+export interface TestHubOptions {
+  readonly uri: string;
+  readonly key?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly overrides?: Overrides;
+}
+
+/** A whole hub in this process, on a real MongoDB and a free port. */
+export async function startTestHub(options: TestHubOptions): Promise<TestHub> {
+  const key = options.key ?? randomUUID();
+  const config = readConfig({
+    PORT: "0",
+    API_KEYS: key,
+    LOG_LEVEL: process.env.TEST_LOG_LEVEL ?? "silent",
+    MONGODB_MIN_POOL_SIZE: "0",
+    ...options.env,
+  });
+  const hub = await startHub({
+    config,
+    mongodbUri: options.uri,
+    keys: config.API_KEYS,
+    log: createLogger(config.LOG_LEVEL, { isTerminal: false }),
+    ...(options.overrides === undefined ? {} : { overrides: options.overrides }),
+  });
+  return { ...hub, url: `http://127.0.0.1:${hub.port}`, key };
+}
+
+/** Everything that a test opens, closed in reverse in one `afterEach(stage.clear)`. */
+export class Stage {
+  readonly #closers: (() => unknown)[] = [];
+
+  add<T>(thing: T, close: (thing: T) => unknown): T {
+    this.#closers.push(() => close(thing));
+    return thing;
+  }
+
+  database(): FreshDatabase {
+    return this.add(freshDatabase(), (database) => database.drop());
+  }
+
+  async hub(options: Partial<TestHubOptions> = {}): Promise<TestHub> {
+    const hub = await startTestHub({ ...options, uri: options.uri ?? this.database().uri });
+    return this.add(hub, () => hub.stop());
+  }
+
+  readonly clear = async (): Promise<void> => {
+    for (const close of this.#closers.splice(0).reverse()) await close();
+  };
+}
