@@ -27,6 +27,7 @@ function whatChanged({ change, before }: MirrorChange): string[] {
   if (change.type !== "created" && typeof now.liveness === "string" && now.liveness !== was.liveness)
     parts.push(now.liveness);
   if (isFirst && change.kind === "session" && typeof now.machine_id === "string") parts.push(`on ${now.machine_id}`);
+  if (!isFirst && typeof now.hub_id === "string" && now.hub_id !== was.hub_id) parts.push(`back on hub ${now.hub_id}`);
   if (typeof now.title === "string" && now.title !== was.title) parts.push(JSON.stringify(now.title));
   if (typeof now.progress === "number" && now.progress !== was.progress) parts.push(percent(now.progress));
   if (isJsonObject(now.waiting_for) && typeof now.waiting_for.question === "string") {
