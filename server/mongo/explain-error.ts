@@ -29,8 +29,16 @@ export function explainMongoError(error: unknown, uri: string): StartupError {
   if (/ENOTFOUND|EAI_AGAIN/.test(text)) return say(`the host ${hosts} of MONGODB_URI is not known; check its name`);
   if (/ECONNREFUSED/.test(text)) return say(`nothing listens at ${hosts}; is MongoDB running there?`);
   if (/certificate|SSL|TLS/i.test(text)) return say(`TLS with MongoDB at ${hosts} failed: ${firstLine(text, uri)}`);
-  if (/ReplicaSetNoPrimary/.test(text)) return say(`MongoDB at ${hosts} has no primary now; is its replica set up?`);
+  if (/ReplicaSetNoPrimary/.test(text) && hasSeenServer(error)) {
+    return say(`MongoDB at ${hosts} has no primary now; is its replica set up?`);
+  }
   return say(`MongoDB at ${hosts} does not answer (${firstLine(text, uri)}); a firewall or an address allow list?`);
+}
+
+/** Whether any server answered the driver at all. */
+function hasSeenServer(error: unknown): boolean {
+  const { reason } = error as { reason?: { servers?: Map<string, { type?: string }> } };
+  return [...(reason?.servers?.values() ?? [])].some(({ type }) => type !== "Unknown");
 }
 
 function nameOf(error: unknown): string {

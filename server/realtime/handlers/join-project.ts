@@ -6,6 +6,7 @@ import type { ProjectSnapshot, SnapshotPage } from "../../../shared/messages/pro
 import { changesFrame } from "../../following/frames.ts";
 import { missedSince, type PreparedJoin, prepareJoin } from "../../following/join.ts";
 import type { Snapshots } from "../../following/snapshots.ts";
+import { within } from "../../patience.ts";
 import type { Logger } from "../../ports.ts";
 import { accepted, type Outcome, refused } from "../../writer/outcome.ts";
 import type { Project } from "../../writer/project.ts";
@@ -38,7 +39,8 @@ export async function joinProject(
   const ticket = Symbol(projectId);
   connection.joining.set(projectId, ticket);
   try {
-    const prepared = await prepareJoin(projectId, message.since, deps.following);
+    const { commitDeadlineMs } = deps.following.bounds;
+    const prepared = await within(commitDeadlineMs, prepareJoin(projectId, message.since, deps.following));
     if (connection.joining.get(projectId) !== ticket) {
       return refused(refuse("GONE", "a later join or leave of this project replaced this one"));
     }

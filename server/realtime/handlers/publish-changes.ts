@@ -3,6 +3,7 @@ import type { ChangesPublish, Edit, Published } from "../../../shared/messages/c
 import type { SessionClose } from "../../../shared/messages/session-close.ts";
 import type { Answer, PublishCommand } from "../../domain/commands.ts";
 import type { Heartbeats } from "../../liveness/heartbeats.ts";
+import { within } from "../../patience.ts";
 import type { ChangeLog, Projections } from "../../ports.ts";
 import { originalResults } from "../../writer/original-results.ts";
 import { accepted, type Outcome, refused } from "../../writer/outcome.ts";
@@ -19,6 +20,9 @@ export interface PublishChangesDeps {
   readonly heartbeats: Heartbeats;
   readonly isDraining: () => boolean;
 }
+
+/** Looking for a session of which the message does not say the project is one query over an index. */
+const FIND_WITHIN_MS = 2_000;
 
 /** `session:close` is a publish of the final status. */
 export function closeSession(
@@ -103,7 +107,7 @@ async function publishElsewhere(
 ): Promise<Outcome<Published>> {
   let found: { projectId: string; incarnation: number }[];
   try {
-    found = await deps.projections.findSessionsById(command.session_id);
+    found = await within(FIND_WITHIN_MS, deps.projections.findSessionsById(command.session_id));
   } catch {
     return refused({ code: "UNAVAILABLE", message: "the database does not answer", retry_after_ms: 1_000 });
   }
