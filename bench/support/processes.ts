@@ -120,7 +120,7 @@ export interface StartingServer extends RunningServer {
 
 /** The State Hub as an operator runs it: own process, production, its defaults. */
 export function launchHub(options: HubOptions): Promise<StartingServer> {
-  // For example "--cpu-prof --cpu-prof-dir=/tmp/profiles": where the hub's CPU goes.
+  // For example "--cpu-prof --cpu-prof-dir=DIR": where the hub's CPU goes.
   const flags = (process.env.BENCH_HUB_FLAGS ?? "").split(" ").filter((flag) => flag !== "");
   return launchNodeServer("state-hub", join(REPOSITORY, "server/main.ts"), options, flags);
 }
