@@ -105,7 +105,7 @@ export class Connection {
     });
     this.#link?.request<T>(event, payload, (ack: Ack<T>) => {
       timer();
-      answered(ack?.ok === true ? ack : ackError(ack, event));
+      answered(ack?.ok === true ? withoutOk(ack) : ackError(ack, event));
     });
   }
 
@@ -219,6 +219,11 @@ export class Connection {
     if (this.#state !== before) this.#user.stateChanged(this.#state);
     return this.#state;
   }
+}
+
+function withoutOk<T extends object>({ ok: _, ...answer }: T & { readonly ok: true }): T {
+  // What remains of the ack is the answer's own type.
+  return answer as unknown as T;
 }
 
 function ackError(ack: unknown, event: string): StateHubError {

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -7,6 +7,7 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CLIENT_VERSION } from "../../client/version.ts";
 import { freshDatabase } from "../support/database.ts";
+import { eventually } from "../support/eventually.ts";
 import { type HubProcess, startHub } from "../support/start-hub.ts";
 
 const run = promisify(execFile);
@@ -90,6 +91,23 @@ describe("package @state-hub/client", () => {
     const sessionId = name === "the pinned Node" ? "pinned" : "outer";
     const { stdout } = await run(node, ["use.mjs", hub.url, hub.key, sessionId], { cwd: consumer, timeout: 30_000 });
     expect(JSON.parse(stdout)).toEqual(["INVALID_TRANSITION", "finished"]);
+  });
+
+  test("runs examples/node", async () => {
+    for (const file of ["agent.mjs", "viewer.mjs"])
+      copyFileSync(join(root, "examples", "node", file), join(consumer, file));
+    const env = { ...process.env, STATE_HUB_URL: hub.url, STATE_HUB_KEY: hub.key };
+    const viewer = run(process.execPath, ["viewer.mjs", "example"], { cwd: consumer, env, timeout: 20_000 });
+    let seen = "";
+    viewer.child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+      seen += text;
+    });
+    await eventually("the viewer", () => seen.includes("following default"));
+    const agent = await run(process.execPath, ["agent.mjs", "example"], { cwd: consumer, env, timeout: 20_000 });
+    expect(agent.stdout).toBe("example ended with change 8\n");
+    expect((await viewer).stdout).toMatch(
+      /#7 task write COMPLETED\n#8 session example COMPLETED\nexample is finished\n$/,
+    );
   });
 
   test.each([
