@@ -45,6 +45,8 @@ export const BOUNDS = {
   projectionBatch: 1_000,
   /** How often `projected_seq` is raised. */
   raiseProjectedMs: 1_000,
+  /** Ranges of one project whose documents are written and that wait for another hub's before them. */
+  projectedRanges: 200,
   /** A hole in the projection older than this is repaired by whoever sees it. */
   projectionHoleMs: 2_000,
   /** Heads of followed projects are compared with the log this often: without Redis it is how other hubs' changes arrive. */

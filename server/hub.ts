@@ -100,12 +100,17 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
   const clock = new SystemClock();
 
   let onPrimaryChange = () => {};
-  const stores = await openStores(config, options.mongodbUri, log, () => onPrimaryChange());
+  let changes = 0;
+  const primaryChanges = () => changes;
+  const stores = await openStores(config, options.mongodbUri, log, () => {
+    changes += 1;
+    onPrimaryChange();
+  });
   onStop(() => stores.close());
   onStop(await followDatabaseClock(clock, stores.health, log));
   const { projections, beats, health, queries } = stores;
   const changeLog = overrides?.changeLog?.(stores.changeLog) ?? stores.changeLog;
-  const repaired = await repairAll({ changeLog, projections, log, bounds });
+  const repaired = await repairAll({ changeLog, projections, primaryChanges, log, bounds });
   if (repaired.changes > 0) log.info(repaired, "documents repaired from the log");
 
   const projects = new Projects({ changeLog, projections, clock, log, bounds });
@@ -115,8 +120,18 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
   onStop(() => projector.stop());
   const writer = new Writer({ hubId, limits, bounds, changeLog, projections, projects, projector, marks, clock, log });
   onStop(() => writer.stop());
-  const projectionWatch = new ProjectionWatch({ projects, changeLog, projections, clock, log, bounds });
-  onPrimaryChange = () => projectionWatch.repairEverything();
+  const projectionWatch = new ProjectionWatch({
+    projects,
+    projector,
+    marks,
+    changeLog,
+    projections,
+    clock,
+    log,
+    primaryChanges,
+    bounds,
+  });
+  onPrimaryChange = () => projectionWatch.onPrimaryChange();
   onStop(() => projectionWatch.stop());
   const headWatch = new HeadWatch({ projects, changeLog, log, bounds });
   onStop(() => headWatch.stop());

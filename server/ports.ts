@@ -67,6 +67,8 @@ export interface WindowedDocuments {
 export interface Projections {
   /** Replaces each document unless it is newer already. Rejects when MongoDB does not answer. */
   write(batch: ProjectionBatch): Promise<void>;
+  /** Resolves when what was written before is journaled by a majority, provided that the primary is still the same. */
+  settle(): Promise<void>;
   readMark(projectId: string): Promise<ProjectMark | undefined>;
   /** projected_seq of these projects, where they have a document. */
   readProjectedSeqs(projectIds: readonly string[]): Promise<ReadonlyMap<string, number>>;

@@ -1,6 +1,6 @@
-import { setTimeout as delay } from "node:timers/promises";
-
 /** Waits without keeping the process alive. */
 export function pause(ms: number): Promise<void> {
-  return delay(ms, undefined, { ref: false });
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms).unref();
+  });
 }

@@ -22,7 +22,7 @@ export function diffPatch(before: JsonObject, after: JsonObject): JsonObject | u
     patch[key] = value;
   };
   for (const key of Object.keys(before)) {
-    if (before[key] !== undefined && after[key] === undefined) put(key, null);
+    if (before[key] !== undefined && (!Object.hasOwn(after, key) || after[key] === undefined)) put(key, null);
   }
   for (const [key, value] of Object.entries(after)) {
     if (value === undefined) continue;

@@ -12,6 +12,9 @@ import {
 } from "./codec.ts";
 import { DURABLE, FAST, MAJORITY } from "./database.ts";
 
+/** No id looks like this. */
+const NO_PROJECT = "/";
+
 const FINAL_STATUSES = ["COMPLETED", "FAILED", "CANCELLED"];
 
 interface ProjectDocument {
@@ -70,6 +73,11 @@ export class MongoProjections implements Projections {
     }
     const again = errors.map(({ index }) => documents[index]).filter((document) => document !== undefined);
     await this.#replace(collection, again, false);
+  }
+
+  /** An update that changes nothing waits for everything before it. */
+  async settle(): Promise<void> {
+    await this.#projects.updateOne({ _id: NO_PROJECT }, { $set: { projected_seq: 0 } }, { writeConcern: DURABLE });
   }
 
   async readMark(projectId: string): Promise<ProjectMark | undefined> {

@@ -64,7 +64,8 @@ export function compose(project: Project, options: Options): { commit: Commit; m
       limits,
       stateEveryVersions: bounds.stateEveryVersions,
     });
-    if (decision.kind === "accepted" && decision.changes.length > 0) {
+    const changesNothing = decision.kind === "refused" || decision.changes.length === 0;
+    if (!changesNothing) {
       const size = decision.changes.reduce((sum, change) => sum + changeBytes(change), job.bytes);
       const tooMany = changes.length + decision.changes.length > bounds.entryChanges;
       if (changes.length > 0 && (tooMany || bytes + size > bounds.entryBytes)) {
@@ -78,7 +79,9 @@ export function compose(project: Project, options: Options): { commit: Commit; m
       bytes += size;
     }
     project.queuedBytes -= job.bytes;
-    jobs.push({ job, decision });
+    const leansOn =
+      changesNothing && decision.kind === "accepted" ? project.unprojected(family) : { sessions: [], tasks: [] };
+    jobs.push({ job, decision, leansOn });
   }
   project.queue.splice(0, project.queue.length, ...left);
   const entry: Entry | undefined =

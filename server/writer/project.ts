@@ -1,6 +1,14 @@
 import type { BOUNDS } from "../bounds.ts";
 import { foldEntry } from "../domain/fold.ts";
-import { EMPTY_HEAD, type Entry, type Family, type FamilyDraft, type Head } from "../domain/records.ts";
+import {
+  EMPTY_HEAD,
+  type Entry,
+  type Family,
+  type FamilyDraft,
+  type Head,
+  type SessionRecord,
+  type TaskRecord,
+} from "../domain/records.ts";
 import type { Job } from "./job.ts";
 import { RecentEntries } from "./recent-entries.ts";
 
@@ -10,7 +18,7 @@ export class Project {
   /** Publishes that wait, oldest first. */
   readonly queue: Job[] = [];
   queuedBytes = 0;
-  /** An append of this project is under way or its outcome unknown: nothing else may be composed. */
+  /** An append of this project is under way or its outcome unknown, or its head is being read: nothing may be composed. */
   appending = false;
   /** Monotonic time before which nothing is composed (jitter after a lost race). */
   notBefore = 0;
@@ -28,6 +36,10 @@ export class Project {
   readonly #projectionWaiters: { readonly seq: number; readonly done: () => void }[] = [];
   #head: Head = EMPTY_HEAD;
   #families = new Map<string, Family>();
+  /** Up to here the documents are known to hold what the log says. */
+  #projectedSeq = 0;
+  /** Up to here entries may be other hubs', or a former run's: nobody here writes their documents. */
+  #foreignSeq = 0;
 
   constructor(id: string, bounds: typeof BOUNDS) {
     this.id = id;
@@ -68,9 +80,45 @@ export class Project {
     }
   }
 
-  /** Sets the head that was read from the log when the project was loaded. */
+  /**
+   * Sets the head that was read from the log: when the project is first used, or when its log no longer continues
+   * where it was followed to. Nothing that was held, or is being read, counts any more; what waits is decided anew.
+   */
   begin(head: Head): void {
     this.#head = head;
+    this.#families.clear();
+    this.loading.clear();
+    this.recent.clear();
+    this.#projectedSeq = 0;
+    this.#foreignSeq = head.seq;
+  }
+
+  /** Whether the entry is the next one of the log that is followed here. */
+  isNext(entry: Entry): boolean {
+    const { epoch, seq } = this.#head;
+    return entry.from_seq === seq + 1 && (seq === 0 || entry.epoch === epoch);
+  }
+
+  /** The documents hold everything up to `seq`. */
+  projectedTo(seq: number): void {
+    this.#projectedSeq = Math.max(this.#projectedSeq, seq);
+  }
+
+  /** Documents may have been lost, own ones too. */
+  distrustDocuments(): void {
+    this.#projectedSeq = 0;
+    this.#foreignSeq = this.#head.seq;
+  }
+
+  /** Of a family, what other hubs changed and may not have written yet. */
+  unprojected(family: Family): { readonly sessions: SessionRecord[]; readonly tasks: TaskRecord[] } {
+    if (this.#projectedSeq >= this.#foreignSeq) return { sessions: [], tasks: [] };
+    const isOpen = ({ appliedSeq }: { readonly appliedSeq: number }) =>
+      appliedSeq > this.#projectedSeq && appliedSeq <= this.#foreignSeq;
+    return {
+      sessions: family.session !== undefined && isOpen(family.session) ? [family.session] : [],
+      tasks: [...family.tasks.values()].filter(isOpen),
+    };
   }
 
   /** Takes answered publishes off the front of the queue. */
@@ -93,18 +141,15 @@ export class Project {
     for (const { done } of ready) done();
   }
 
+  /** Own commits whose documents are not written yet. */
+  get isProjecting(): boolean {
+    return this.#unprojected.length > 0;
+  }
+
   /** Calls `done` when no commit of this hub up to `seq` waits for its documents any more. */
   whenProjected(seq: number, done: () => void): void {
     if ((this.#unprojected[0] ?? Number.POSITIVE_INFINITY) > seq) done();
     else this.#projectionWaiters.push({ seq, done });
-  }
-
-  /** Forgets everything read or derived: after a change of MongoDB's primary nothing cached is worth anything. */
-  forget(): void {
-    this.#head = EMPTY_HEAD;
-    this.#families.clear();
-    this.recent.clear();
-    this.headConfirmedAt = 0;
   }
 
   /**
@@ -112,13 +157,17 @@ export class Project {
    * entries of other hubs are folded into what is cached.
    */
   apply(entry: Entry, bytes: number, drafts?: ReadonlyMap<string, FamilyDraft>): void {
-    if (entry.from_seq !== this.#head.seq + 1) {
+    if (!this.isNext(entry)) {
       throw new Error(`entry ${entry.from_seq} of project ${this.id} does not follow head ${this.#head.seq}`);
     }
     this.#head = { epoch: entry.epoch, seq: entry.to_seq, at: entry.at };
     for (const entries of this.loading.values()) entries.push(entry);
-    if (drafts === undefined) this.#fold(entry);
-    else this.#adopt(drafts);
+    if (drafts === undefined) {
+      this.#foreignSeq = entry.to_seq;
+      this.#fold(entry);
+    } else {
+      this.#adopt(drafts);
+    }
     this.recent.push(entry, bytes);
   }
 

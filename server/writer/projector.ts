@@ -25,6 +25,7 @@ export class Projector {
   readonly #options: Options;
   #waiting: Waiting[] = [];
   #running: Promise<void> | undefined;
+  #primary = 0;
   #stopped = false;
 
   constructor(options: Options) {
@@ -34,14 +35,17 @@ export class Projector {
   /** Calls `done` when documents at least as new as these stand in MongoDB. */
   project(sessions: readonly SessionRecord[], tasks: readonly TaskRecord[], done: () => void): void {
     this.#waiting.push({ sessions, tasks, done });
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined;
-    });
+    this.#running ??= this.#run();
   }
 
   /** Resolves when nothing waits any more, or at once after `stop` when MongoDB does not answer. */
   async idle(): Promise<void> {
     while (this.#running !== undefined) await this.#running;
+  }
+
+  /** A round that is under way is written again: the former primary's word for it is worth nothing. */
+  onPrimaryChange(): void {
+    this.#primary += 1;
   }
 
   /** Gives up repeating failed rounds: the next start repairs what is missing. */
@@ -54,9 +58,11 @@ export class Projector {
     await Promise.resolve();
     while (this.#waiting.length > 0) {
       const round = this.#take();
-      if (!(await this.#write(round))) return;
+      if (!(await this.#write(round))) break;
       for (const { done } of round) done();
     }
+    // In the same step as the last look at what waits: what comes a moment later begins a run of its own.
+    this.#running = undefined;
   }
 
   #take(): Waiting[] {
@@ -86,9 +92,10 @@ export class Projector {
     }
     let wait: number = bounds.unknownRetryFirstMs;
     for (;;) {
+      const primary = this.#primary;
       try {
         await projections.write({ sessions: [...sessions.values()], tasks: [...tasks.values()] });
-        return true;
+        if (primary === this.#primary) return true;
       } catch (error) {
         if (this.#stopped) return false;
         log.warn({ err: error, documents: sessions.size + tasks.size }, "projection failed, will be repeated");

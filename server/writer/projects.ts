@@ -1,6 +1,6 @@
 import type { BOUNDS } from "../bounds.ts";
 import { foldEntry } from "../domain/fold.ts";
-import { type Entry, Family, type FamilyDraft } from "../domain/records.ts";
+import { EMPTY_HEAD, type Entry, Family, type FamilyDraft } from "../domain/records.ts";
 import type { ChangeLog, Clock, Logger, Projections } from "../ports.ts";
 import { Project } from "./project.ts";
 
@@ -15,12 +15,18 @@ interface Options {
 /** Hears of every entry, in order per project, the moment the head has moved over it. */
 export type EntryListener = (project: Project, entry: Entry) => void;
 
+interface CatchUp {
+  readonly current: Promise<void>;
+  /** For those who came after `current` had begun to read. */
+  next: Promise<void> | undefined;
+}
+
 /** The projects this hub knows: loading them, keeping their heads up, and forgetting the idle ones. */
 export class Projects {
   readonly #options: Options;
   readonly #projects = new Map<string, Project>();
   readonly #beginning = new Map<string, Promise<Project>>();
-  readonly #catchingUp = new Map<string, Promise<void>>();
+  readonly #catchingUp = new Map<Project, CatchUp>();
   readonly #listeners: EntryListener[] = [];
   #families = 0;
 
@@ -60,7 +66,7 @@ export class Projects {
     const { changeLog, clock, bounds } = this.#options;
     const project = new Project(projectId, bounds);
     const head = await changeLog.readHead(projectId);
-    if (head !== undefined) project.begin(head);
+    project.begin(head ?? EMPTY_HEAD);
     project.headConfirmedAt = clock.monotonic();
     project.usedAt = project.headConfirmedAt;
     this.#projects.set(projectId, project);
@@ -80,35 +86,37 @@ export class Projects {
         this.#options.log.error({ err: error, project_id: project.id }, "a listener failed on an entry");
       }
     }
-    this.#evict();
+    this.#evict(project, 0);
   }
 
-  /** Reads the log after the head and applies what is there. Single-flight per project; rejects when MongoDB is away. */
+  /**
+   * Reads the log after the head and applies what is there: at least all that was committed before this call. One read
+   * at a time per project; those who call during one share the next. Rejects when MongoDB is away.
+   */
   catchUp(project: Project): Promise<void> {
-    let running = this.#catchingUp.get(project.id);
-    if (running === undefined) {
-      running = this.#catchUp(project).finally(() => this.#catchingUp.delete(project.id));
-      this.#catchingUp.set(project.id, running);
-    }
-    return running;
+    const running = this.#catchingUp.get(project);
+    if (running === undefined) return this.#startCatchUp(project);
+    running.next ??= running.current.catch(() => {}).then(() => this.#startCatchUp(project));
+    return running.next;
+  }
+
+  #startCatchUp(project: Project): Promise<void> {
+    const current = this.#catchUp(project).finally(() => {
+      if (running.next === undefined) this.#catchingUp.delete(project);
+    });
+    const running: CatchUp = { current, next: undefined };
+    this.#catchingUp.set(project, running);
+    return current;
   }
 
   async #catchUp(project: Project): Promise<void> {
-    const { changeLog, clock, bounds, log } = this.#options;
+    const { changeLog, clock, bounds } = this.#options;
     for (;;) {
       const entries = await changeLog.readAfter(project.id, project.head.seq, bounds.entriesPerRead);
-      const first = entries.find((entry) => entry.from_seq > project.head.seq);
-      if (first !== undefined && first.from_seq !== project.head.seq + 1) {
-        // Trimmed below us, or the project was removed and begun anew: nothing that is held can be continued.
-        log.warn({ project_id: project.id, head: project.head.seq, next: first.from_seq }, "log continues elsewhere");
-        this.drop(project);
-        throw new Error(
-          `the log of project ${project.id} continues at ${first.from_seq}, not after ${project.head.seq}`,
-        );
-      }
-      for (const entry of entries) {
-        // An own append may have been answered meanwhile and moved the head already.
-        if (entry.from_seq === project.head.seq + 1) this.apply(project, entry, approximateBytes(entry));
+      // An own append may have been answered meanwhile and moved the head already.
+      for (const entry of entries.filter(({ from_seq }) => from_seq > project.head.seq)) {
+        if (!project.isNext(entry)) return this.#beginAnew(project, entry);
+        this.apply(project, entry, approximateBytes(entry));
       }
       project.headConfirmedAt = clock.monotonic();
       if (entries.length < bounds.entriesPerRead) return;
@@ -116,35 +124,55 @@ export class Projects {
   }
 
   /**
+   * The log was trimmed beyond the head, or it is another one now: nothing that is held can be continued. Viewers find
+   * a position that does not fit and join anew.
+   */
+  async #beginAnew(project: Project, next: Entry): Promise<void> {
+    const { changeLog, clock, log } = this.#options;
+    const { head } = project;
+    log.warn({ project_id: project.id, head: head.seq, next: next.from_seq }, "the log continues elsewhere");
+    const newHead = (await changeLog.readHead(project.id)) ?? EMPTY_HEAD;
+    this.#families -= project.familyCount;
+    project.begin(newHead);
+    project.headConfirmedAt = clock.monotonic();
+  }
+
+  /**
    * Brings families into the project's cache as of its head: first the mark, then the documents, then the log after
-   * the mark folded in, and at last what was applied here while reading. Rejects when MongoDB does not answer.
+   * the mark folded in, and at last what was applied here while reading. What is being loaded already must not be
+   * asked for. Rejects when MongoDB does not answer.
    */
   async load(project: Project, sessionIds: readonly string[]): Promise<void> {
     const { changeLog, projections } = this.#options;
-    for (const sessionId of sessionIds) project.loading.set(sessionId, []);
+    const applied = new Map(sessionIds.map((sessionId) => [sessionId, [] as Entry[]]));
+    for (const [sessionId, entries] of applied) project.loading.set(sessionId, entries);
     try {
       const mark = await projections.readMark(project.id);
+      project.projectedTo(mark?.projectedSeq ?? 0);
       const families = await projections.readFamilies(project.id, sessionIds);
       const entries = await changeLog.readAfterOfSessions(project.id, mark?.projectedSeq ?? 0, sessionIds);
-      const before = project.familyCount;
-      for (const sessionId of sessionIds) {
-        const family = families.get(sessionId) ?? new Family();
-        for (const entry of entries) foldEntry(family, sessionId, entry);
-        for (const entry of project.loading.get(sessionId) ?? []) foldEntry(family, sessionId, entry);
-        project.hold(sessionId, family);
-      }
-      this.#families += project.familyCount - before;
+      for (const [sessionId, family] of families) for (const entry of entries) foldEntry(family, sessionId, entry);
+      // Another hub's commit may be in here that the head has not moved over yet: decisions lean on the head.
+      if (newestSeq(families.values()) > project.head.seq) await this.catchUp(project);
+      this.#hold(project, families, applied);
     } finally {
-      for (const sessionId of sessionIds) project.loading.delete(sessionId);
+      for (const [sessionId, entries] of applied) {
+        if (project.loading.get(sessionId) === entries) project.loading.delete(sessionId);
+      }
     }
   }
 
-  /** Forgets a project; the next use reads it from the log again. */
-  drop(project: Project): void {
-    if (this.#projects.get(project.id) !== project) return;
-    this.#projects.delete(project.id);
-    this.#families -= project.familyCount;
-    project.forget();
+  #hold(project: Project, families: ReadonlyMap<string, Family>, applied: ReadonlyMap<string, readonly Entry[]>): void {
+    const before = project.familyCount;
+    for (const [sessionId, entries] of applied) {
+      // The project has begun anew meanwhile.
+      if (project.loading.get(sessionId) !== entries) continue;
+      const family = families.get(sessionId) ?? new Family();
+      for (const entry of entries) foldEntry(family, sessionId, entry);
+      project.hold(sessionId, family);
+    }
+    this.#families += project.familyCount - before;
+    this.#evict(project, applied.size);
   }
 
   /** Forgets projects that nobody has used for a while. */
@@ -152,21 +180,35 @@ export class Projects {
     const { clock, bounds } = this.#options;
     const before = clock.monotonic() - bounds.idleProjectMs;
     for (const project of this.#projects.values()) {
-      const idle = project.followers === 0 && project.queue.length === 0 && !project.appending;
-      if (idle && project.usedAt < before) this.drop(project);
+      const isBusy = project.queue.length > 0 || project.appending || project.isProjecting || project.loading.size > 0;
+      if (isBusy || project.followers > 0 || project.usedAt >= before) continue;
+      this.#projects.delete(project.id);
+      this.#families -= project.familyCount;
     }
   }
 
-  #evict(): void {
+  /** Lets go of families until few enough are left; of `inUse`, its `needed` most recent ones stay. */
+  #evict(inUse: Project, needed: number): void {
     const { bounds } = this.#options;
-    if (this.#families <= bounds.cachedFamilies) return;
-    for (const project of this.#projects.values()) {
-      const before = project.familyCount;
-      project.evictTo(Math.floor(before * 0.9));
-      this.#families -= before - project.familyCount;
+    for (const project of [...this.#projects.values()]) {
       if (this.#families <= bounds.cachedFamilies) return;
+      const before = project.familyCount;
+      project.evictTo(Math.max(Math.floor(before * 0.9), project === inUse ? needed : 0));
+      this.#families -= before - project.familyCount;
+      // The next time others come first.
+      this.#projects.delete(project.id);
+      this.#projects.set(project.id, project);
     }
   }
+}
+
+function newestSeq(families: Iterable<Family>): number {
+  let newest = 0;
+  for (const { session, tasks } of families) {
+    newest = Math.max(newest, session?.appliedSeq ?? 0);
+    for (const { appliedSeq } of tasks.values()) newest = Math.max(newest, appliedSeq);
+  }
+  return newest;
 }
 
 /** Rough size of an entry that was read, for the bound of the recent ones. */

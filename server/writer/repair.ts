@@ -6,6 +6,8 @@ import type { ChangeLog, Logger, Projections } from "../ports.ts";
 interface Options {
   readonly changeLog: ChangeLog;
   readonly projections: Projections;
+  /** How often MongoDB's primary has changed. */
+  readonly primaryChanges: () => number;
   readonly log: Logger;
   readonly bounds: typeof BOUNDS;
 }
@@ -13,7 +15,8 @@ interface Options {
 /**
  * Writes the documents that a crash between append and projection left behind: reads the log after `projected_seq`,
  * folds it over the documents as they are, writes what is newer, raises the mark. Safe beside running hubs, since
- * documents never go backwards. Returns the number of changes that were projected.
+ * documents never go backwards. Returns the number of changes that were looked at; rejects when MongoDB does not answer
+ * or its primary changes meanwhile.
  */
 export async function repairProject(projectId: string, options: Options): Promise<number> {
   const { changeLog, projections, bounds, log } = options;
@@ -21,6 +24,7 @@ export async function repairProject(projectId: string, options: Options): Promis
   let repaired = 0;
   for (;;) {
     const projected = mark?.projectedSeq ?? 0;
+    const primary = options.primaryChanges();
     const entries = await changeLog.readAfter(projectId, projected, bounds.entriesPerRead);
     const first = entries[0];
     const last = entries.at(-1);
@@ -32,11 +36,17 @@ export async function repairProject(projectId: string, options: Options): Promis
     const tasks: TaskRecord[] = [];
     for (const sessionId of sessionIds) {
       const family = families.get(sessionId) ?? new Family();
+      const before = { session: family.session, tasks: new Map(family.tasks) };
       for (const entry of entries) foldEntry(family, sessionId, entry);
-      if (family.session !== undefined && family.session.appliedSeq > projected) sessions.push(family.session);
-      for (const record of family.tasks.values()) if (record.appliedSeq > projected) tasks.push(record);
+      if (family.session !== undefined && family.session !== before.session) sessions.push(family.session);
+      for (const [taskId, record] of family.tasks) if (record !== before.tasks.get(taskId)) tasks.push(record);
     }
-    await projections.write({ sessions, tasks });
+    // Where several hubs write one project, most of it is another hub's work that is done: then nothing is written.
+    if (sessions.length + tasks.length > 0) {
+      await projections.write({ sessions, tasks });
+      await projections.settle();
+    }
+    if (primary !== options.primaryChanges()) throw new Error("MongoDB's primary changed during the repair");
     const marks = await projections.raiseMarks([{ projectId, from: first.from_seq, to: last.to_seq }]);
     repaired += last.to_seq - projected;
     log.debug({ project_id: projectId, to_seq: last.to_seq }, "projection repaired");

@@ -1,13 +1,14 @@
 import { randomBytes } from "node:crypto";
 import { refuse } from "../../shared/errors.ts";
+import { jsonEqual } from "../../shared/json.ts";
 import type { Limits } from "../../shared/limits.ts";
 import type { BOUNDS } from "../bounds.ts";
 import type { Answer, Command } from "../domain/commands.ts";
 import type { Entry } from "../domain/records.ts";
-import type { AppendOutcome, ChangeLog, Clock, Logger, Projections } from "../ports.ts";
+import type { AppendOutcome, ChangeLog, Clock, Logger, ProjectionBatch, Projections } from "../ports.ts";
 import { pause } from "../timing.ts";
 import { type Commit, compose } from "./compose.ts";
-import type { Job } from "./job.ts";
+import type { DecidedJob, Job } from "./job.ts";
 import { accepted, type Outcome, refused } from "./outcome.ts";
 import type { Project } from "./project.ts";
 import type { ProjectedMarks } from "./projected-marks.ts";
@@ -40,6 +41,8 @@ export class Writer {
   readonly #options: Options;
   readonly #ready = new Set<Project>();
   readonly #open = new Set<Job>();
+  /** Jobs of projects whose head is being read, in their order. */
+  readonly #arriving = new Map<string, Job[]>();
   readonly #sweep: NodeJS.Timeout;
   #queued = 0;
   #queuedBytes = 0;
@@ -54,13 +57,16 @@ export class Writer {
 
   /** Decides the command and makes it durable. Resolves, never rejects; at the latest after the commit deadline. */
   submit(projectId: string, command: Command, bytes: number): Promise<Outcome<Answer>> {
-    const known = this.#options.projects.known(projectId);
-    const overloaded = this.#overload(known, bytes);
+    if (this.#stopped) return Promise.resolve(refused(refuse("DRAINING", "the hub stops; connect again")));
+    const arriving = this.#arriving.get(projectId);
+    const known = arriving === undefined ? this.#options.projects.known(projectId) : undefined;
+    const overloaded = this.#overload(known, arriving?.length ?? 0, bytes);
     if (overloaded !== undefined) return Promise.resolve(overloaded);
     return new Promise((resolve) => {
       const job = this.#newJob(command, bytes, resolve);
-      if (known !== undefined) this.#enqueue(known, job);
-      else void this.#enqueueUnknown(projectId, job);
+      if (arriving !== undefined) arriving.push(job);
+      else if (known !== undefined) this.#enqueue(known, job);
+      else void this.#arrive(projectId, [job]);
     });
   }
 
@@ -76,11 +82,12 @@ export class Writer {
     for (const job of this.#open) job.settle(refused(refuse("UNAVAILABLE", "the hub stops; outcome unknown")));
   }
 
-  #overload(project: Project | undefined, bytes: number): Outcome<Answer> | undefined {
+  #overload(project: Project | undefined, arriving: number, bytes: number): Outcome<Answer> | undefined {
     const { bounds } = this.#options;
     const full =
       this.#queued >= bounds.queuedPerHub ||
       this.#queuedBytes + bytes > bounds.queuedBytesPerHub ||
+      arriving >= bounds.queuedPerProject ||
       (project !== undefined &&
         (project.queue.length >= bounds.queuedPerProject ||
           project.queuedBytes + bytes > bounds.queuedBytesPerProject));
@@ -94,7 +101,8 @@ export class Writer {
       bytes,
       deadline: this.#options.clock.monotonic() + this.#options.bounds.commitDeadlineMs,
       settled: false,
-      lostRaces: 0,
+      hasLostRace: false,
+      mayBeApplied: false,
       settle: (outcome) => {
         if (job.settled) return;
         job.settled = true;
@@ -110,16 +118,20 @@ export class Writer {
     return job;
   }
 
-  async #enqueueUnknown(projectId: string, job: Job): Promise<void> {
-    while (!job.settled) {
+  /** Reads the head of a project that is not known yet; jobs that come meanwhile stand behind the first. */
+  async #arrive(projectId: string, jobs: Job[]): Promise<void> {
+    this.#arriving.set(projectId, jobs);
+    while (jobs.length > 0) {
       try {
-        this.#enqueue(await this.#options.projects.get(projectId), job);
-        return;
+        const project = await this.#options.projects.get(projectId);
+        for (const job of jobs.splice(0)) if (!job.settled) this.#enqueue(project, job);
       } catch (error) {
         this.#options.log.warn({ err: error, project_id: projectId }, "project not loaded, will be tried again");
         await pause(this.#options.bounds.unknownRetryFirstMs);
+        jobs.splice(0, jobs.length, ...jobs.filter((job) => !job.settled));
       }
     }
+    this.#arriving.delete(projectId);
   }
 
   #enqueue(project: Project, job: Job): void {
@@ -183,9 +195,10 @@ export class Writer {
         if (composed.missing.size > 0) void this.#load(project, composed.missing);
         const { commit } = composed;
         if (commit.entry === undefined) {
-          this.#answer(commit);
+          if (commit.jobs.length > 0) void this.#confirm(commit);
         } else {
           project.appending = true;
+          for (const { job } of commit.jobs) job.mayBeApplied = true;
           bytes += commit.bytes;
           commits.push({ ...commit, entry: commit.entry });
         }
@@ -198,6 +211,35 @@ export class Writer {
       }
     }
     return commits;
+  }
+
+  /**
+   * Refusals and answers without changes are as good as the head they were decided on: another hub may have moved on.
+   * An append would prove it; without one the log is read, and where it goes on the jobs are decided again.
+   */
+  async #confirm(commit: Commit): Promise<void> {
+    const { projects, bounds, log } = this.#options;
+    const { project, jobs } = commit;
+    const { head } = project;
+    project.appending = true;
+    try {
+      await projects.catchUp(project);
+      if (project.head === head) this.#answer(commit);
+      else this.#requeue(project, jobs);
+    } catch (error) {
+      log.warn({ err: error, project_id: project.id }, "head not read, will be tried again");
+      await pause(bounds.unknownRetryFirstMs);
+      this.#requeue(project, jobs);
+    }
+    project.appending = false;
+    this.#markReady(project);
+  }
+
+  /** Back to the front of the queue, in their order. */
+  #requeue(project: Project, jobs: readonly DecidedJob[]): void {
+    const waiting = jobs.map(({ job }) => job).filter((job) => !job.settled);
+    for (const job of waiting) project.queuedBytes += job.bytes;
+    project.queue.unshift(...waiting);
   }
 
   /** One project's bug must not keep the others from their answers. */
@@ -250,15 +292,22 @@ export class Writer {
     });
   }
 
-  /** E11000: ours if an earlier attempt got through after all, else another hub was faster. */
+  /**
+   * E11000: ours if an earlier attempt got through after all, else another hub was faster. An entry that cannot be read
+   * by majority yet decides nothing: it may be our own, and it may go again with its primary.
+   */
   async #resolveTaken(commit: Commit & { readonly entry: Entry }): Promise<void> {
-    const { changeLog, hubId, log, bounds, clock, projects } = this.#options;
+    const { changeLog, log, bounds, clock, projects } = this.#options;
     const { project, entry } = commit;
     for (let wait: number = bounds.unknownRetryFirstMs; ; wait = Math.min(wait * 2, bounds.unknownRetryLastMs)) {
       if (this.#stopped) return;
       try {
         const there = await changeLog.readHolding(project.id, entry.from_seq);
-        if (there?.from_seq === entry.from_seq && there.hub_id === hubId) {
+        if (there === undefined) {
+          void this.#resolveUnknown(commit);
+          return;
+        }
+        if (isSame(there, entry)) {
           this.#committed(commit);
           return;
         }
@@ -269,12 +318,11 @@ export class Writer {
         await pause(wait);
       }
     }
-    const waiting = commit.jobs.map(({ job }) => job).filter((job) => !job.settled);
-    for (const job of waiting) {
-      job.lostRaces += 1;
-      project.queuedBytes += job.bytes;
+    for (const { job } of commit.jobs) {
+      job.hasLostRace = true;
+      job.mayBeApplied = false;
     }
-    project.queue.unshift(...waiting);
+    this.#requeue(project, commit.jobs);
     project.notBefore = clock.monotonic() + Math.random() * bounds.lostRaceJitterMs;
     project.appending = false;
     this.#markReady(project);
@@ -298,12 +346,21 @@ export class Writer {
   }
 
   #answer(commit: Commit): void {
-    for (const { job, decision } of commit.jobs) {
+    for (const { job, decision, leansOn } of commit.jobs) {
       if (decision.kind === "refused") job.settle(refused(decision.refusal));
       else if (decision.changes.length > 0) job.settle(accepted(decision.answer));
-      // What changed nothing leans on earlier changes, which REST must show as well before it is acked.
-      else commit.project.whenProjected(decision.answer.seq, () => job.settle(accepted(decision.answer)));
+      else this.#answerUnchanged(commit.project, job, decision.answer, leansOn);
     }
+  }
+
+  /** What changed nothing leans on earlier changes, which REST must show as well before it is acked. */
+  #answerUnchanged(project: Project, job: Job, answer: Answer, { sessions, tasks }: ProjectionBatch): void {
+    job.mayBeApplied = true;
+    const settle = () => job.settle(accepted(answer));
+    project.whenProjected(answer.seq, () => {
+      if (sessions.length + tasks.length === 0) settle();
+      else this.#options.projector.project(sessions, tasks, settle);
+    });
   }
 
   async #createMark(entry: Entry): Promise<void> {
@@ -316,10 +373,14 @@ export class Writer {
 
   async #load(project: Project, missing: ReadonlySet<string>): Promise<void> {
     const { projects, bounds, log } = this.#options;
-    const wanted = [...missing].filter((sessionId) => !project.loading.has(sessionId));
+    const wanted = [...missing];
     for (let start = 0; start < wanted.length; start += bounds.familiesPerLoad) {
+      const isMissing = (id: string) => !project.loading.has(id) && project.peek(id) === undefined;
+      // What is being loaded by now will mark the project ready when it is there.
+      const sessionIds = wanted.slice(start, start + bounds.familiesPerLoad).filter(isMissing);
+      if (sessionIds.length === 0) continue;
       try {
-        await projects.load(project, wanted.slice(start, start + bounds.familiesPerLoad));
+        await projects.load(project, sessionIds);
       } catch (error) {
         log.warn({ err: error, project_id: project.id }, "sessions not loaded, will be tried again");
         await pause(bounds.unknownRetryFirstMs);
@@ -351,7 +412,7 @@ export class Writer {
       if (job.deadline > monotonic) break;
       job.settle(
         refused(
-          job.lostRaces > 0
+          job.hasLostRace && !job.mayBeApplied
             ? { code: "OVERLOADED", message: "other hubs were faster each time", retry_after_ms: 500 }
             : {
                 code: "UNAVAILABLE",
@@ -363,4 +424,9 @@ export class Writer {
     }
     for (const project of this.#options.projects.all()) project.dropSettled();
   }
+}
+
+/** The very entry, not only one of this hub: after a loss the same hub may have put another one there. */
+function isSame(a: Entry, b: Entry): boolean {
+  return a.hub_id === b.hub_id && a.epoch === b.epoch && a.at === b.at && jsonEqual(a.changes, b.changes);
 }

@@ -1,0 +1,142 @@
+import { deepEqual } from "node:assert/strict";
+import { foldChange } from "../../server/domain/fold.ts";
+import { type Entry, Family } from "../../server/domain/records.ts";
+import type { MemoryChangeLog } from "../../server/memory/change-log.ts";
+import type { MemoryProjections } from "../../server/memory/projections.ts";
+import type { Project } from "../../server/writer/project.ts";
+import type { Request } from "./actors.ts";
+import type { Follower } from "./follower.ts";
+
+/** [D3] [D4] Numbers of changes and versions have no hole, times do not go back, one epoch. */
+export function checkLog(entries: readonly Entry[]): void {
+  let seq = 0;
+  let at = "";
+  const versions = new Map<string, number>();
+  for (const entry of entries) {
+    if (entry.from_seq !== seq + 1) throw new Error(`entry ${entry.from_seq} follows ${seq}`);
+    if (entry.epoch !== entries[0]?.epoch) throw new Error(`entry ${entry.from_seq} is of another epoch`);
+    if (entry.at < at) throw new Error(`entry ${entry.from_seq} is older than the one before`);
+    at = entry.at;
+    for (const change of entry.changes) {
+      seq += 1;
+      if (change.seq !== seq) throw new Error(`change ${change.seq} stands where ${seq} should be`);
+      const key = `${change.kind}/${change.session_id}/${change.id}`;
+      const version = (versions.get(key) ?? 0) + 1;
+      if (change.version !== version) throw new Error(`${key} has version ${change.version} after ${version - 1}`);
+      versions.set(key, version);
+    }
+    if (entry.to_seq !== seq) throw new Error(`entry ${entry.from_seq} says it ends at ${entry.to_seq}, not ${seq}`);
+  }
+}
+
+function foldAll(entries: readonly Entry[], upTo = Number.POSITIVE_INFINITY): Map<string, Family> {
+  const families = new Map<string, Family>();
+  for (const entry of entries) {
+    for (const change of entry.changes) {
+      if (change.seq > upTo) return families;
+      const family = families.get(change.session_id) ?? new Family();
+      families.set(change.session_id, family);
+      foldChange(family, change, entry.at);
+    }
+  }
+  return families;
+}
+
+/** Documents equal the fold of the log, hidden fields too, and the mark is at its end. */
+export async function checkDocuments(
+  projectId: string,
+  entries: readonly Entry[],
+  projections: MemoryProjections,
+): Promise<void> {
+  const folded = foldAll(entries);
+  const stored = await projections.readFamilies(projectId, [...folded.keys()]);
+  for (const [sessionId, family] of folded) {
+    deepEqual(stored.get(sessionId)?.session, family.session, `document of ${projectId}/${sessionId}`);
+    deepEqual(stored.get(sessionId)?.tasks, family.tasks, `tasks of ${projectId}/${sessionId}`);
+  }
+  const mark = await projections.readMark(projectId);
+  const head = entries.at(-1)?.to_seq ?? 0;
+  if ((mark?.projectedSeq ?? 0) !== head) throw new Error(`the mark is at ${mark?.projectedSeq}, the log at ${head}`);
+}
+
+/** Every change up to projected_seq is in the documents. */
+export function checkMarks(projectId: string, entries: readonly Entry[], projections: MemoryProjections): void {
+  const { sessions, tasks, marks } = projections.save();
+  const projected = marks.get(projectId)?.projectedSeq ?? 0;
+  for (const [sessionId, family] of foldAll(entries, projected)) {
+    const shown = sessions.get(`${projectId}/${sessionId}`)?.appliedSeq ?? 0;
+    if (shown < (family.session?.appliedSeq ?? 0))
+      throw new Error(`mark ${projected}, but ${sessionId} is at ${shown}`);
+    for (const [taskId, record] of family.tasks) {
+      const task = tasks.get(`${projectId}/${sessionId}/${taskId}`)?.appliedSeq ?? 0;
+      if (task < record.appliedSeq) throw new Error(`mark ${projected}, but ${sessionId}/${taskId} is at ${task}`);
+    }
+  }
+}
+
+/** [D1] What changed nothing, or was applied before, leans on all that the session's log says up to `seq`. */
+export function checkVisible(
+  projectId: string,
+  sessionId: string,
+  seq: number,
+  entries: readonly Entry[],
+  projections: MemoryProjections,
+): void {
+  const { sessions, tasks } = projections.save();
+  const family = foldAll(entries, seq).get(sessionId);
+  const shown = sessions.get(`${projectId}/${sessionId}`)?.appliedSeq ?? 0;
+  if (shown < (family?.session?.appliedSeq ?? 0)) throw new Error(`acked at ${seq}, but ${sessionId} is at ${shown}`);
+  for (const [taskId, { appliedSeq }] of family?.tasks ?? []) {
+    const task = tasks.get(`${projectId}/${sessionId}/${taskId}`)?.appliedSeq ?? 0;
+    if (task < appliedSeq) throw new Error(`acked at ${seq}, but ${sessionId}/${taskId} is at ${task}`);
+  }
+}
+
+/** What a hub has cached is the state at its head. */
+export function checkCaches(project: Project | undefined, entries: readonly Entry[]): void {
+  if (project === undefined) return;
+  const folded = foldAll(entries, project.head.seq);
+  for (const [sessionId, family] of folded) {
+    const cached = project.peek(sessionId);
+    if (cached === undefined) continue;
+    deepEqual(cached.session, family.session, `cached ${project.id}/${sessionId} at ${project.head.seq}`);
+    deepEqual(cached.tasks, family.tasks, `cached tasks of ${project.id}/${sessionId} at ${project.head.seq}`);
+  }
+}
+
+/** [D2] [D5] [D8] What was acked is in the log once, as it was acked; what was not, at most once; what was refused, never. */
+export function checkRequests(requests: readonly Request[], changeLog: MemoryChangeLog): void {
+  for (const request of requests) {
+    const entries = changeLog.entries(request.projectId).flatMap((entry) => {
+      const changes = entry.changes.filter(
+        (change) =>
+          change.session_id === request.sessionId &&
+          (request.op === undefined
+            ? change.request_id === request.requestId
+            : change.op === request.op && change.incarnation === request.incarnation),
+      );
+      return changes.length === 0 ? [] : [changes];
+    });
+    const name = JSON.stringify({ ...request, acked: undefined });
+    if (entries.length > 1) throw new Error(`${name} is in ${entries.length} entries`);
+    const logged = (entries[0] ?? []).map(({ kind, id, version, seq }) => ({ kind, id, version, seq, changed: true }));
+    if (request.acked !== undefined) {
+      const changed = request.acked.results.filter((result) => result.changed);
+      deepEqual(logged, changed, `${name} was acked like this`);
+    } else if (logged.length > 0 && !request.unknown) {
+      throw new Error(`${name} was refused, but is in the log`);
+    }
+  }
+}
+
+/** The mirror is at the end of the log and equals its fold. */
+export function checkFollower(follower: Follower, entries: readonly Entry[]): void {
+  const head = entries.at(-1);
+  deepEqual(follower.position, { epoch: head?.epoch ?? "", seq: head?.to_seq ?? 0 }, "position of a follower");
+  const entities: Record<string, unknown> = {};
+  for (const [sessionId, family] of foldAll(entries)) {
+    entities[sessionId] = family.session?.entity;
+    for (const [taskId, { entity }] of family.tasks) entities[`${sessionId}/${taskId}`] = entity;
+  }
+  deepEqual(Object.fromEntries(follower.entities), entities, "mirror of a follower");
+}
