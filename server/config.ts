@@ -28,8 +28,15 @@ const list = z.string().transform((text) =>
     .filter((part) => part !== ""),
 );
 
-const url = (schemes: string) =>
-  z.string().regex(new RegExp(`^(${schemes})://.+`), `must begin with ${schemes.replaceAll("|", ":// or ")}://`);
+const url = (...schemes: readonly string[]) =>
+  z
+    .string()
+    .refine(
+      (text) => schemes.some((scheme) => text.startsWith(`${scheme}://`) && text.length > scheme.length + 3),
+      `must begin with ${schemes.map((scheme) => `${scheme}://`).join(" or ")}`,
+    );
+
+const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 
 /** Every setting, once. An empty variable counts as unset. */
 export const SETTINGS = {
@@ -40,7 +47,7 @@ export const SETTINGS = {
   ),
   DATA_DIR: setting(z.string().default("./data"), "Folder of the embedded MongoDB's data and of the first-run key."),
   MONGODB_URI: setting(
-    url("mongodb|mongodb\\+srv").optional(),
+    url("mongodb", "mongodb+srv").optional(),
     "MongoDB to use, database name included (mongodb://host/NAME). Unset: the hub runs its own mongod in DATA_DIR.",
     { secret: true },
   ),
@@ -51,7 +58,7 @@ export const SETTINGS = {
     "Commands to MongoDB that take longer are logged, in milliseconds.",
   ),
   REDIS_URL: setting(
-    url("redis|rediss").optional(),
+    url("redis", "rediss").optional(),
     "Redis for fan-out between hubs. Not used yet: hubs on one MongoDB follow each other through the log.",
     { secret: true },
   ),
@@ -65,7 +72,7 @@ export const SETTINGS = {
     "`development` with no API_KEYS and on loopback runs open: any key is accepted.",
   ),
   LOG_LEVEL: setting(
-    z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),
+    z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(", ")}`).default("info"),
     "Least level of log lines.",
   ),
   DEBUG: setting(z.string().optional(), "`1` or `true`: the same as LOG_LEVEL=debug."),

@@ -14,6 +14,7 @@ import { createHttpServer } from "./http/http-server.ts";
 import { Heartbeats } from "./liveness/heartbeats.ts";
 import { Owners } from "./liveness/owners.ts";
 import { databaseTrouble } from "./mongo/database-trouble.ts";
+import { explainMongoError, isMongoError } from "./mongo/explain-error.ts";
 import type { MongoHealth } from "./mongo/health.ts";
 import { openStores } from "./mongo/stores.ts";
 import type { ChangeLog, Logger } from "./ports.ts";
@@ -86,7 +87,7 @@ export async function startHub(options: HubOptions): Promise<Hub> {
     };
   } catch (error) {
     await closeAll();
-    throw error;
+    throw isMongoError(error) ? explainMongoError(error, options.mongodbUri) : error;
   }
 }
 
