@@ -72,11 +72,11 @@ export class Dispatch<C extends { readonly id: string }> {
   onEvent(event: readonly unknown[]): void {
     if (this.#isOver) return;
     this.#requests += 1;
-    const requestId = `${this.#connection.id}-${this.#requests}`;
+    const request = this.#requests;
     const last = event.at(-1);
     const ack = typeof last === "function" ? (last as (answer: object) => void) : undefined;
     const refuseWith = (refusal: Refusal) => {
-      ack?.({ ok: false, error: errorBody(refusal, requestId) });
+      ack?.({ ok: false, error: errorBody(refusal, this.#requestId(request)) });
       if (refusal.code === "VALIDATION") this.#countRefusal();
     };
     const found = typeof event[0] === "string" ? this.#routes.get(event[0]) : undefined;
@@ -104,12 +104,12 @@ export class Dispatch<C extends { readonly id: string }> {
       if (outcome instanceof Promise) {
         outcome
           .then((settled) => this.#answer(settled, ack, refuseWith))
-          .catch((error: unknown) => this.#onBug(error, refuseWith, requestId));
+          .catch((error: unknown) => this.#onBug(error, refuseWith, request));
       } else {
         this.#answer(outcome, ack, refuseWith);
       }
     } catch (error) {
-      this.#onBug(error, refuseWith, requestId);
+      this.#onBug(error, refuseWith, request);
     }
   }
 
@@ -119,8 +119,13 @@ export class Dispatch<C extends { readonly id: string }> {
     outcome.afterAck?.();
   }
 
-  #onBug(error: unknown, refuseWith: (refusal: Refusal) => void, requestId: string): void {
-    this.#options.log.error({ err: error, request_id: requestId }, "a handler failed");
+  /** Made only when it is needed: most requests are answered with ok. */
+  #requestId(request: number): string {
+    return `${this.#connection.id}-${request}`;
+  }
+
+  #onBug(error: unknown, refuseWith: (refusal: Refusal) => void, request: number): void {
+    this.#options.log.error({ err: error, request_id: this.#requestId(request) }, "a handler failed");
     refuseWith(refuse("INTERNAL", "internal error; outcome unknown, retry with the same op"));
   }
 
