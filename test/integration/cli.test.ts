@@ -184,11 +184,12 @@ describe("state-hub run", () => {
 });
 
 /** `script` of util-linux gives a command a terminal of its own; other systems have another `script`, or none. */
-const hasScript = process.platform === "linux" && spawnSync("script", ["--version"]).status === 0;
+const terminalMaker = "script";
+const hasScript = process.platform === "linux" && spawnSync(terminalMaker, ["--version"]).status === 0;
 
 describe.skipIf(!hasScript)("state-hub on a terminal", () => {
   function onTerminal(command: string): CliProcess["ended"] {
-    const child = spawn("script", ["-qec", command, "/dev/null"], {
+    const child = spawn(terminalMaker, ["-qec", command, "/dev/null"], {
       env: { ...process.env, ...env },
       stdio: ["pipe", "pipe", "pipe"],
     });
