@@ -14,6 +14,17 @@ interface MongoEvents {
 }
 
 /**
+ * Names of arrays whose elements shall come as bytes: none. The driver's own `{}` has the names of Object.prototype as
+ * well, so that the objects in an array under a key such as `toString` would come back as Buffers.
+ */
+const NO_FIELDS_AS_RAW = Object.fromEntries(
+  Object.getOwnPropertyNames(Object.prototype)
+    // These two are no keys of ours, and would change what this very object is.
+    .filter((name) => name !== "constructor" && name !== "__proto__")
+    .map((name) => [name, false]),
+);
+
+/**
  * The one place that connects. Durability is set here and not left to the URI: w:majority, j:true, primary reads and
  * readConcern majority; single commands that ask for less say so themselves.
  *
@@ -39,6 +50,7 @@ export async function connectMongo(
       autoIndex: false,
       autoCreate: false,
       ignoreUndefined: true,
+      fieldsAsRaw: NO_FIELDS_AS_RAW,
       appName: "state-hub",
     });
     // Without a listener an error of the connection would end the process; operations report their own.

@@ -13,7 +13,7 @@ import { SessionOpen } from "../../shared/messages/session-open.ts";
 import { faultsOf } from "../support/bad-values.ts";
 import { eventually } from "../support/eventually.ts";
 import { type Namespace, RawSocket, rawJoined, type UpgradeRefused } from "../support/raw-socket.ts";
-import { rawHttp } from "../support/rest.ts";
+import { rawHttp, rest } from "../support/rest.ts";
 import { Stage, type TestHub } from "../support/test-hub.ts";
 import { agent, type Json, viewer, type Wire } from "../support/wire.ts";
 
@@ -255,17 +255,26 @@ describe("structure", () => {
     ).toBe("VALIDATION");
   });
 
-  test("[G11] strings with NUL, control and bidi characters come back as they were sent", async () => {
+  test("[G11] [M1] strings and keys with odd characters and names come back as they were sent", async () => {
     const socket = await raw("/agents");
+    const names = Object.getOwnPropertyNames(Object.prototype).filter(
+      (name) => !/^(__proto__|constructor)$/.test(name),
+    );
     const metadata = {
       text: "\0\u0007\u001b[31m\u202e\u2066\ufeff é e\u0301 \u{1f600}",
       "": "empty key",
-      toString: "x",
+      "\u0001": { "-1": [[], {}, [null, { "0": -1.5e300 }]] },
       toJSON: 1,
+      names: Object.fromEntries(names.map((name) => [name, [{ a: [{ b: 1 }] }, name]])),
+      ...Object.fromEntries(names.map((name) => [name, { [name]: [1, { [name]: {} }] }])),
     };
     const answer = await askJson(socket, "/agents", "session:open", { ...OPEN, project_id: "odd", metadata });
     expect(answer.session.metadata).toEqual(metadata);
     expect((await sessionsOf("odd"))[0].metadata).toEqual(metadata);
+    const shown = await rest(hub, "GET /sessions/s?project_id=odd");
+    expect(shown.body.metadata).toEqual(metadata);
+    const history = await rest(hub, "GET /sessions/s/changes?project_id=odd");
+    expect(history.body.items[0].state.metadata).toEqual(metadata);
   });
 });
 
