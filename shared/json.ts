@@ -37,6 +37,12 @@ export function inspectJson(value: unknown, bounds: JsonBounds): JsonVerdict {
   return error === undefined ? { bytes: walk.bytes } : { error };
 }
 
+/** The client package also runs where `String.prototype.isWellFormed` is not there yet (Node 18, older browsers). */
+const isWellFormed: (text: string) => boolean =
+  typeof String.prototype.isWellFormed === "function"
+    ? (text) => text.isWellFormed()
+    : (text) => !/\p{Surrogate}/u.test(text);
+
 /** Every message passes here: no allocation per node, and paths are put together only on the way back from an error. */
 class Walk {
   bytes = 0;
@@ -51,7 +57,7 @@ class Walk {
       case "string":
         this.bytes += node.length + 3;
         // A lone surrogate would come back from MongoDB as U+FFFD, so the mirror and the document would differ.
-        return node.isWellFormed() ? undefined : fault("must be well-formed Unicode");
+        return isWellFormed(node) ? undefined : fault("must be well-formed Unicode");
       case "number":
         this.bytes += 9;
         return Number.isFinite(node) ? undefined : fault("must be a finite number");
