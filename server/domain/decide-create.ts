@@ -58,14 +58,17 @@ export function decideCreate(command: CreateCommand, family: FamilyView, context
 }
 
 function compare(command: CreateCommand, existing: SessionRecord, context: DecideContext): Decision {
-  const { recovery_attempts: _, ...metadata } = existing.entity.metadata;
+  const { recovery_attempts: counted, ...metadata } = existing.entity.metadata;
   const entity = { ...existing.entity, metadata };
+  const sentBack = counted !== undefined && command.metadata?.recovery_attempts === counted;
   const given = {
     status: command.status,
     machine_id: command.machine_id,
     environment: command.environment,
-    // As it would have been stored: nulls are dropped in a creation.
-    metadata: command.metadata === undefined ? undefined : mergePatch({}, command.metadata),
+    // As it would have been stored: nulls are dropped in a creation, and the hub's own counter is no client's.
+    metadata:
+      command.metadata &&
+      mergePatch({}, sentBack ? { ...command.metadata, recovery_attempts: null } : command.metadata),
   };
   const differing = (Object.keys(given) as (keyof typeof given)[]).filter(
     (field) => given[field] !== undefined && !jsonEqual(given[field], entity[field]),

@@ -70,6 +70,13 @@ function decideEdits(
   if (isFinal(record.entity.status)) {
     return { kind: "refused", refusal: refuseTransition(record.entity.status, wantedStatus(edits, record.entity)) };
   }
+  for (const edit of edits) {
+    const conflict = versionConflict(
+      edit.expected_version,
+      edit.kind === "session" ? record : family.task(edit.task_id),
+    );
+    if (conflict !== undefined) return { kind: "refused", refusal: conflict };
+  }
   const staging = new Staging(family, cause, context);
   const results: PublishResult[] = [];
   let newTasks = 0;
@@ -108,14 +115,10 @@ function stageEdit(
   { at, limits }: DecideContext,
 ): PublishResult | { readonly refusal: Refusal } {
   if (edit.kind === "session") {
-    const conflict = versionConflict(edit.expected_version, record);
-    if (conflict !== undefined) return { refusal: conflict };
     const edited = editSession(record.entity, edit, at, limits);
     return "refusal" in edited ? edited : staging.stageSession(edited.after);
   }
   const before = family.task(edit.task_id);
-  const conflict = versionConflict(edit.expected_version, before);
-  if (conflict !== undefined) return { refusal: conflict };
   const edited =
     before === undefined ? createTask(record.entity, edit, at, limits) : editTask(before.entity, edit, at, limits);
   return "refusal" in edited ? edited : staging.stageTask(edited.after);

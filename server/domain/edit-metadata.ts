@@ -15,8 +15,9 @@ export function editMetadata(before: JsonObject, patch: JsonObject | undefined, 
     const { field, message } = verdict.error;
     return { refusal: refuseFields([{ field: field === "" ? "metadata" : `metadata.${field}`, message }]) };
   }
-  // The estimate counts UTF-16 units: only where it comes near the limit is the exact size worth its price.
-  if (verdict.bytes * 3 <= limits.metadata_bytes) return { after };
+  // The estimate counts UTF-16 units, which take up to six bytes of JSON: only where it comes near the limit is the
+  // exact size worth its price.
+  if (verdict.bytes * 6 <= limits.metadata_bytes) return { after };
   const bytes = jsonBytes(after);
   if (bytes <= limits.metadata_bytes) return { after };
   return {

@@ -50,15 +50,11 @@ export function refuseTransition(from: SessionStatus, to: SessionStatus): Refusa
 /** The same question asked again keeps its `since`: that is no change. */
 function waitingFor(before: Session, request: WaitingRequest | undefined, at: string): WaitingFor {
   if (request === undefined) return before.waiting_for ?? { kind: "input", question: "", since: at };
-  const asked = {
-    ...request,
-    ...(request.deadline === undefined ? {} : { deadline: new Date(request.deadline).toISOString() }),
-  };
   if (before.waiting_for !== undefined) {
     const { since, ...current } = before.waiting_for;
-    if (jsonEqual(current, asked)) return { ...asked, since };
+    if (jsonEqual(current, request)) return before.waiting_for;
   }
-  return { ...asked, since: at };
+  return { ...request, since: at };
 }
 
 /** `metadata.recovery_attempts` is the hub's alone; sending the current value back does no harm. */

@@ -90,7 +90,7 @@ export class Staging {
     const seq = nextSeq + this.changes.length;
     const version = (before?.version ?? 0) + 1;
     const entity: E = { ...after, updated_at: at, version, seq };
-    const changeType = type ?? (before === undefined ? "created" : typeOf(before, after));
+    const changeType = type ?? (before === undefined || patch === undefined ? "created" : typeOf(before, after, patch));
     const replaces = changeType === "created" || changeType === "reopened";
     const { actor, incarnation, op, request_id } = this.#cause;
     this.changes.push({
@@ -111,11 +111,15 @@ export class Staging {
   }
 }
 
-function typeOf(before: Session | Task, after: Session | Task): ChangeType {
+function typeOf(before: Session | Task, after: Session | Task, patch: JsonObject): ChangeType {
   if (after.ended_at !== undefined && before.ended_at === undefined) return "ended";
   if (after.ended_at === undefined && before.ended_at !== undefined) return "reopened";
-  if ("liveness" in after && "liveness" in before && after.liveness !== before.liveness) return "liveness";
-  return "updated";
+  return patch.liveness !== undefined && isVerdict(patch) ? "liveness" : "updated";
+}
+
+/** Nothing but liveness and what belongs to it. */
+function isVerdict({ liveness: _, lost_at: __, metadata = {}, ...rest }: JsonObject): boolean {
+  return Object.keys(rest).length === 0 && Object.keys(metadata ?? {}).every((key) => key === "recovery_attempts");
 }
 
 function changed(kind: "session" | "task", id: string, entity: Session | Task): PublishResult {
