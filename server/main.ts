@@ -99,16 +99,22 @@ function greet(url: string, ownKey: FirstRunKey | undefined): void {
   console.log(lines.join("\n"));
 }
 
-/** The first signal ends in order, the second at once. */
+/** A supervisor that signals a whole process group reaches a wrapper too, which passes the signal on. */
+const SAME_SIGNAL_MS = 500;
+
+/** The first signal ends in order, a second one at once. */
 function onSignals(log: Logger): void {
+  let firstAt = 0;
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(signal, () => {
-      if (ending !== undefined) {
-        console.error("second signal: stopping at once");
+      if (ending === undefined) {
+        firstAt = performance.now();
+        log.info({ signal }, "stopping: settling what is under way");
+        void end(0);
+      } else if (performance.now() - firstAt > SAME_SIGNAL_MS) {
+        console.error("state-hub: second signal, stopping at once");
         process.exit(130);
       }
-      log.info({ signal }, "stopping: settling what is under way");
-      void end(0);
     });
   }
   // A bug: what is in memory cannot be trusted any more, what is acked is in the log. The supervisor starts anew.
