@@ -24,9 +24,23 @@ export function parseInput<S extends z.ZodType>(
     keysPerObject: limits.keys_per_object,
   });
   if ("error" in verdict) return { ok: false, refusal: refuseFields([verdict.error]) };
-  const result = schema.safeParse(input);
+  const result = safeParse(schema, input);
+  if (result === undefined)
+    return { ok: false, refusal: refuseFields([{ field: "", message: "a field is malformed" }]) };
   if (!result.success) return { ok: false, refusal: refuseFields(fieldErrors(result.error, input)) };
   return { ok: true, value: result.data, bytes: verdict.bytes };
+}
+
+/**
+ * zod measures whatever has a `length`, also where it has found already that the type is wrong, and throws over one that
+ * is no number: `{"title": {"length": {"valueOf": 1, "toString": 1}}}`.
+ */
+function safeParse<S extends z.ZodType>(schema: S, input: unknown): z.ZodSafeParseResult<z.infer<S>> | undefined {
+  try {
+    return schema.safeParse(input);
+  } catch {
+    return undefined;
+  }
 }
 
 /** zod's issues as `{field, message}`; a field that is not there at all "is required". */

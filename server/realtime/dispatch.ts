@@ -3,7 +3,9 @@ import { errorBody, type Refusal, refuse } from "../../shared/errors.ts";
 import type { Limits } from "../../shared/limits.ts";
 import { parseInput } from "../../shared/validate.ts";
 import type { Clock, Logger } from "../ports.ts";
-import type { Outcome } from "../writer/outcome.ts";
+import { type Outcome, refused } from "../writer/outcome.ts";
+
+type Ack = (answer: object) => void;
 
 /** What a handler needs to know of a message beside its content. */
 export interface MessageInfo {
@@ -72,61 +74,54 @@ export class Dispatch<C extends { readonly id: string }> {
   onEvent(event: readonly unknown[]): void {
     if (this.#isOver) return;
     this.#requests += 1;
-    const request = this.#requests;
+    const requestId = `${this.#connection.id}-${this.#requests}`;
     const last = event.at(-1);
-    const ack = typeof last === "function" ? (last as (answer: object) => void) : undefined;
+    const ack = typeof last === "function" ? (last as Ack) : undefined;
     const refuseWith = (refusal: Refusal) => {
-      ack?.({ ok: false, error: errorBody(refusal, this.#requestId(request)) });
+      ack?.({ ok: false, error: errorBody(refusal, requestId) });
       if (refusal.code === "VALIDATION") this.#countRefusal();
     };
-    const found = typeof event[0] === "string" ? this.#routes.get(event[0]) : undefined;
-    if (found === undefined) {
-      const name = typeof event[0] === "string" ? `unknown event ${event[0].slice(0, 64)}` : "an event without a name";
-      refuseWith(refuse("VALIDATION", name, { reason: "UNKNOWN_EVENT" }));
-      return;
-    }
-    if (ack === undefined && found.ackOptional === undefined) {
-      this.#countRefusal();
-      return;
-    }
-    const messages = event.slice(1, ack === undefined ? undefined : -1);
-    if (messages.length !== 1) {
-      refuseWith(refuse("VALIDATION", "a request has exactly one argument, an object, and an ack callback"));
-      return;
-    }
-    const parsed = parseInput(found.schema, messages[0], this.#options.limits);
-    if (!parsed.ok) {
-      refuseWith(parsed.refusal);
-      return;
-    }
+    const onBug = (error: unknown) => {
+      this.#options.log.error({ err: error, request_id: requestId }, "a handler failed");
+      refuseWith(refuse("INTERNAL", "internal error; outcome unknown, retry with the same op"));
+    };
     try {
-      const outcome = found.handle(this.#connection, parsed.value as never, { bytes: parsed.bytes });
+      const outcome = this.#handle(event, ack);
       if (outcome instanceof Promise) {
-        outcome
-          .then((settled) => this.#answer(settled, ack, refuseWith))
-          .catch((error: unknown) => this.#onBug(error, refuseWith, request));
-      } else {
+        outcome.then((settled) => this.#answer(settled, ack, refuseWith)).catch(onBug);
+      } else if (outcome !== undefined) {
         this.#answer(outcome, ack, refuseWith);
       }
     } catch (error) {
-      this.#onBug(error, refuseWith, request);
+      onBug(error);
     }
   }
 
-  #answer(outcome: Handled, ack: ((answer: object) => void) | undefined, refuseWith: (refusal: Refusal) => void): void {
+  /** What the handler says, a refusal when it does not come so far, nothing when nobody would hear it. */
+  #handle(event: readonly unknown[], ack: Ack | undefined): Promise<Handled> | Handled | undefined {
+    const [name] = event;
+    const found = typeof name === "string" ? this.#routes.get(name) : undefined;
+    if (found === undefined) {
+      const text = typeof name === "string" ? `unknown event ${name.slice(0, 64)}` : "an event without a name";
+      return refused(refuse("VALIDATION", text, { reason: "UNKNOWN_EVENT" }));
+    }
+    if (ack === undefined && found.ackOptional === undefined) {
+      this.#countRefusal();
+      return undefined;
+    }
+    const messages = event.slice(1, ack === undefined ? undefined : -1);
+    if (messages.length !== 1) {
+      return refused(refuse("VALIDATION", "a request has exactly one argument, an object, and an ack callback"));
+    }
+    const parsed = parseInput(found.schema, messages[0], this.#options.limits);
+    if (!parsed.ok) return refused(parsed.refusal);
+    return found.handle(this.#connection, parsed.value as never, { bytes: parsed.bytes });
+  }
+
+  #answer(outcome: Handled, ack: Ack | undefined, refuseWith: (refusal: Refusal) => void): void {
     if (outcome.ok) ack?.({ ok: true, ...outcome.value });
     else refuseWith(outcome.refusal);
     outcome.afterAck?.();
-  }
-
-  /** Made only when it is needed: most requests are answered with ok. */
-  #requestId(request: number): string {
-    return `${this.#connection.id}-${request}`;
-  }
-
-  #onBug(error: unknown, refuseWith: (refusal: Refusal) => void, request: number): void {
-    this.#options.log.error({ err: error, request_id: this.#requestId(request) }, "a handler failed");
-    refuseWith(refuse("INTERNAL", "internal error; outcome unknown, retry with the same op"));
   }
 
   /** A client that sends nothing but nonsense is told so and cut off. */

@@ -155,7 +155,7 @@ export class Gateway {
   ): void {
     const peers = new WeakMap<Socket, Peer>();
     namespace.use((socket, next) => {
-      const peer = this.#greet(socket);
+      const peer = this.#greetSafely(socket);
       if ("code" in peer) {
         refuseConnect(socket, next, peer);
         return;
@@ -183,6 +183,16 @@ export class Gateway {
   #dispatchOptions(): DispatchOptions {
     const { limits, clock, log } = this.#options;
     return { limits, clock, log, maxRefusalsPerMinute: REFUSALS_PER_MINUTE };
+  }
+
+  /** What is thrown in here would end the process, and nobody has shown a key yet. */
+  #greetSafely(socket: Socket): Peer | Refusal {
+    try {
+      return this.#greet(socket);
+    } catch (error) {
+      this.#options.log.error({ err: error }, "a CONNECT could not be judged");
+      return refuse("INTERNAL", "internal error");
+    }
   }
 
   #greet(socket: Socket): Peer | Refusal {

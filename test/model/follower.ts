@@ -59,10 +59,10 @@ export class Follower {
 
   async #join(hub: SimHub): Promise<void> {
     // Where somebody follows the project already, the head is kept up a poll's time behind.
-    const isFollowed = (hub.projects.known(this.projectId)?.followers ?? 0) > 0;
+    const isFollowed = (hub.core.projects.known(this.projectId)?.followers ?? 0) > 0;
     const acked = isFollowed ? 0 : this.#world.lastAcked(this.projectId);
     const since = this.#position;
-    const prepared = await this.#world.orNever(hub, prepareJoin(this.projectId, since, hub.following));
+    const prepared = await this.#world.orNever(hub, prepareJoin(this.projectId, since, hub.core.following));
     if (prepared === undefined) return;
     const { project, answer } = prepared;
     this.#world.expectAtLeast("the seq of a join", answer.seq, acked);
@@ -77,7 +77,7 @@ export class Follower {
     this.#joined = { hub, project };
     if (this.#listensTo.has(hub)) return;
     this.#listensTo.add(hub);
-    hub.projects.onEntry((of, entry) => this.#onEntry(hub, of, entry));
+    hub.core.projects.onEntry((of, entry) => this.#onEntry(hub, of, entry));
   }
 
   #answer(hub: SimHub, answer: ProjectJoined, since: Position | undefined): void {
@@ -98,7 +98,7 @@ export class Follower {
     this.#entities = new Map();
     for (const entity of [...answer.sessions, ...answer.tasks]) this.#hold(entity);
     for (let cursor = answer.next_cursor; cursor !== undefined; ) {
-      const page = hub.snapshots.next(this.projectId, cursor);
+      const page = hub.core.snapshots.next(this.projectId, cursor);
       if (page === "gone" || page === "malformed") throw new Error(`a fresh cursor is ${page}`);
       if (page.seq !== answer.seq) throw new Error("pages of one snapshot differ in seq");
       for (const entity of [...page.sessions, ...page.tasks]) this.#hold(entity);

@@ -76,7 +76,7 @@ export class World {
       const entries = this.changeLog.entries(projectId);
       checkLog(entries);
       await checkDocuments(projectId, entries, this.projections);
-      for (const hub of this.#hubs) if (!hub.isDead) checkCaches(hub.projects.known(projectId), entries);
+      for (const hub of this.#hubs) if (!hub.isDead) checkCaches(hub.core.projects.known(projectId), entries);
     }
     checkRequests(this.requests, this.changeLog);
     for (const follower of followers) checkFollower(follower, this.changeLog.entries(follower.projectId));
@@ -87,14 +87,15 @@ export class World {
     this.faults = NO_FAULTS;
     await this.time.sleep(1_500);
     for (const hub of this.#hubs) {
-      if (!hub.isDead && hub.openJobs > 0) throw new Error(`${hub.openJobs} requests were never answered`);
+      if (!hub.isDead && hub.core.writer.openJobs > 0)
+        throw new Error(`${hub.core.writer.openJobs} requests were never answered`);
     }
     for (const follower of followers) await follower.join();
     await this.time.sleep(500);
     if (this.#hubs.every((hub) => hub.isDead)) await this.#startHub();
     for (const projectId of PROJECTS) {
       // Whoever knows the project closes holes; one that no living hub knows waits for the next start.
-      if (this.#hubs.some((hub) => !hub.isDead && hub.projects.known(projectId) !== undefined)) continue;
+      if (this.#hubs.some((hub) => !hub.isDead && hub.core.projects.known(projectId) !== undefined)) continue;
       await this.#startHub();
       break;
     }
@@ -165,7 +166,7 @@ export class World {
     this.trace.push(`${this.time.now()} documents roll back`);
     this.projections.restore(saved);
     this.#durable = undefined;
-    for (const hub of [...this.#hubs, ...this.#starting]) if (!hub.isDead) hub.onPrimaryChange();
+    for (const hub of [...this.#hubs, ...this.#starting]) if (!hub.isDead) hub.core.onPrimaryChange();
   }
 
   #logger(hubId: string): Logger {

@@ -56,6 +56,13 @@ const BAD_IDS = [
   "$a",
   "-a",
 ];
+/** Things that only look as if they had a length, or could be made a number. */
+const PRETENDERS: readonly object[] = [
+  { length: 1 },
+  { length: { valueOf: 1, toString: 1 } },
+  { size: {} },
+  { valueOf: 1, toString: 1 },
+];
 const OPERATORS = [{ $ne: null }, { $gt: "" }, { $where: "sleep(1000)" }, { _bsontype: "ObjectId", id: "x" }];
 const ANYTHING = ["x", "", 1, 0, -1, 1.5, true, false, null, [], ["x"], {}, { x: 1 }];
 
@@ -99,6 +106,7 @@ function badValues(shape: Shape, value: unknown): unknown[] {
   const wrongTypes = (isRight: (candidate: unknown) => boolean) => [
     ...ANYTHING.filter((candidate) => !isRight(candidate)),
     ...OPERATORS,
+    ...PRETENDERS.filter((candidate) => !isRight(candidate)),
     new Literal("1e400"),
     new Literal("-1e400"),
   ];
