@@ -1,0 +1,95 @@
+import { BOUNDS } from "../../server/bounds.ts";
+import type { Answer, Command } from "../../server/domain/commands.ts";
+import { HeadWatch } from "../../server/following/head-watch.ts";
+import { Snapshots } from "../../server/following/snapshots.ts";
+import type { ChangeLog, Logger, Projections } from "../../server/ports.ts";
+import type { Outcome } from "../../server/writer/outcome.ts";
+import { ProjectedMarks } from "../../server/writer/projected-marks.ts";
+import { ProjectionWatch } from "../../server/writer/projection-watch.ts";
+import { Projector } from "../../server/writer/projector.ts";
+import { Projects } from "../../server/writer/projects.ts";
+import { Writer } from "../../server/writer/writer.ts";
+import { DEFAULT_LIMITS, type Limits } from "../../shared/limits.ts";
+import { QUIET } from "./entries.ts";
+import type { VirtualTime } from "./virtual-time.ts";
+
+interface Options {
+  readonly hubId: string;
+  readonly time: VirtualTime;
+  readonly changeLog: ChangeLog;
+  readonly projections: Projections;
+  readonly bounds?: Partial<{ readonly [K in keyof typeof BOUNDS]: number }>;
+  readonly limits?: Partial<Limits>;
+  readonly log?: Logger;
+}
+
+/** The core of a hub, without edges and on any stores: what server/hub.ts wires, for simulation and unit tests. */
+export class Core {
+  readonly projects: Projects;
+  readonly marks: ProjectedMarks;
+  readonly projector: Projector;
+  readonly writer: Writer;
+  readonly snapshots: Snapshots;
+  readonly following: {
+    readonly projects: Projects;
+    readonly snapshots: Snapshots;
+    readonly changeLog: ChangeLog;
+    readonly limits: Limits;
+    readonly bounds: typeof BOUNDS;
+  };
+  /** What the repair pass needs. */
+  readonly repair: {
+    readonly changeLog: ChangeLog;
+    readonly projections: Projections;
+    readonly primaryChanges: () => number;
+    readonly log: Logger;
+    readonly bounds: typeof BOUNDS;
+  };
+  readonly #projectionWatch: ProjectionWatch;
+  readonly #headWatch: HeadWatch;
+  #primaryChanges = 0;
+
+  constructor({ hubId, time, changeLog, projections, ...options }: Options) {
+    const bounds = { ...BOUNDS, ...options.bounds } as typeof BOUNDS;
+    const limits: Limits = { ...DEFAULT_LIMITS, ...options.limits };
+    const common = { changeLog, projections, clock: time, log: options.log ?? QUIET, bounds };
+    const projects = new Projects(common);
+    const marks = new ProjectedMarks(common);
+    const projector = new Projector(common);
+    const primaryChanges = () => this.#primaryChanges;
+    this.projects = projects;
+    this.marks = marks;
+    this.projector = projector;
+    this.writer = new Writer({ ...common, hubId, limits, projects, projector, marks });
+    this.#projectionWatch = new ProjectionWatch({ ...common, projects, projector, marks, primaryChanges });
+    this.#headWatch = new HeadWatch({ ...common, projects });
+    this.snapshots = new Snapshots({ ...common, pageSize: limits.snapshot_page });
+    this.following = { projects, snapshots: this.snapshots, changeLog, limits, bounds };
+    this.repair = { changeLog, projections, primaryChanges, log: common.log, bounds };
+  }
+
+  submit(projectId: string, command: Command): Promise<Outcome<Answer>> {
+    return this.writer.submit(projectId, command, JSON.stringify(command).length);
+  }
+
+  /** The answer; a refusal fails the test. */
+  async answer(projectId: string, command: Command): Promise<Answer> {
+    const outcome = await this.submit(projectId, command);
+    if (!outcome.ok) throw new Error(`refused: ${outcome.refusal.code} ${outcome.refusal.message}`);
+    return outcome.value;
+  }
+
+  onPrimaryChange(): void {
+    this.#primaryChanges += 1;
+    this.#projectionWatch.onPrimaryChange();
+  }
+
+  /** Timers and all; what is under way may still go on. */
+  stop(): void {
+    this.writer.stop();
+    this.projector.stop();
+    void this.marks.stop();
+    void this.#projectionWatch.stop();
+    void this.#headWatch.stop();
+  }
+}
