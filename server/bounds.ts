@@ -59,6 +59,8 @@ export const BOUNDS = {
   heartbeatFrameMs: 1_000,
   /** Coarse write-back of heartbeats. */
   beatWriteBackMs: 5_000,
+  /** Answers made for one join: begun anew when more was committed meanwhile than is kept. */
+  joinAttempts: 10,
   /** A snapshot lives this long for its further pages; so many at once. */
   snapshotTtlMs: 60_000,
   snapshotsCached: 100,

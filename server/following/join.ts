@@ -33,8 +33,8 @@ export async function prepareJoin(
   since: Position | undefined,
   options: Options,
 ): Promise<PreparedJoin> {
-  const { projects } = options;
-  for (;;) {
+  const { projects, bounds } = options;
+  for (let attempt = 1; attempt <= bounds.joinAttempts; attempt++) {
     const project = await projects.get(projectId);
     // A head that nobody follows is not kept up; one that is behind the viewer certainly is not up to date.
     if (project.followers === 0 || (since !== undefined && since.seq > project.head.seq)) {
@@ -47,6 +47,7 @@ export async function prepareJoin(
     if (missedSince(prepared) !== undefined) return prepared;
     // So much was committed meanwhile that it is no longer at hand: begin anew.
   }
+  throw new Error(`project ${projectId} changes faster than a join can be answered`);
 }
 
 /** Entries applied here since the answer was made, or undefined when they are no longer at hand. */

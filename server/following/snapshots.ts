@@ -45,7 +45,10 @@ export class Snapshots {
     if (match?.[1] === undefined) return "malformed";
     const kept = this.#kept.get(match[1]);
     if (kept === undefined) return "gone";
-    return kept.projectId === projectId ? this.#page(kept, Number(match[2])) : "malformed";
+    const offset = Number(match[2]);
+    const { sessions, tasks } = kept.snapshot;
+    const wasGiven = offset > 0 && offset % this.#options.pageSize === 0 && offset < sessions.length + tasks.length;
+    return kept.projectId === projectId && wasGiven ? this.#page(kept, offset) : "malformed";
   }
 
   async #current(project: Project): Promise<Kept> {

@@ -1,7 +1,7 @@
 import type { Answer, Command, OpenCommand } from "../../server/domain/commands.ts";
 import { originalResults } from "../../server/writer/original-results.ts";
 import type { Outcome } from "../../server/writer/outcome.ts";
-import { type Session, type SessionStatus, TaskStatus } from "../../shared/entities.ts";
+import { type SessionStatus, TaskStatus } from "../../shared/entities.ts";
 import type { JsonObject } from "../../shared/json.ts";
 import type { Edit, PublishResult } from "../../shared/messages/changes-publish.ts";
 import type { Random } from "../support/random.ts";
@@ -223,4 +223,3 @@ export async function operate(world: World, requests: number): Promise<void> {
 }
 
 export type Answered = Outcome<Answer> | undefined;
-export type { Session };

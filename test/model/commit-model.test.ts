@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { World } from "./history.ts";
 
 /** Histories to run, and the seed of the first: `STATE_HUB_HISTORIES=20000 STATE_HUB_SEED=1 npx vitest run test/model`. */
-const HISTORIES = Number(process.env.STATE_HUB_HISTORIES ?? 200);
+const HISTORIES = Number(process.env.STATE_HUB_HISTORIES ?? 500);
 const FIRST_SEED = Number(process.env.STATE_HUB_SEED ?? 1);
 
 test(`[D2] [D3] [D4] [D5] [D12] ${HISTORIES} random histories from seed ${FIRST_SEED}: log, documents, answers and mirrors agree`, {

@@ -270,6 +270,7 @@ describe("loading", () => {
     table.run(async () => {
       const hub = table.hub({ bounds: { cachedFamilies: 5 } });
       for (let n = 0; n < 30; n++) expect((await hub.submit("p", edit(n, `none${n}`))).ok).toBe(false);
+      expect(hub.projects.known("p")?.familyCount).toBeLessThanOrEqual(5);
       for (let n = 0; n < 12; n++) await hub.answer(`p${n}`, openOf("s", `p${n}`));
       for (let n = 0; n < 12; n++) await hub.answer(`p${n}`, edit(n));
       const cached = [...hub.projects.all()].reduce((sum, project) => sum + project.familyCount, 0);

@@ -1,0 +1,63 @@
+import { createHash } from "node:crypto";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { z } from "zod";
+import { Change, Session, Task } from "../../shared/entities.ts";
+import { ERRORS } from "../../shared/errors.ts";
+import { ID_PATTERN } from "../../shared/ids.ts";
+import { ChangesPublish } from "../../shared/messages/changes-publish.ts";
+import { HandshakeAuth } from "../../shared/messages/handshake.ts";
+import { Heartbeat } from "../../shared/messages/heartbeat.ts";
+import { ProjectJoin } from "../../shared/messages/project-join.ts";
+import { ProjectLeave } from "../../shared/messages/project-leave.ts";
+import { ProjectSnapshot } from "../../shared/messages/project-snapshot.ts";
+import { SessionClose } from "../../shared/messages/session-close.ts";
+import { SessionOpen } from "../../shared/messages/session-open.ts";
+import { PROTOCOL_VERSION } from "../../shared/protocol.ts";
+import { ROOT, readText } from "../support/documents.ts";
+
+const SCHEMAS = {
+  HandshakeAuth,
+  SessionOpen,
+  ChangesPublish,
+  SessionClose,
+  Heartbeat,
+  ProjectJoin,
+  ProjectSnapshot,
+  ProjectLeave,
+  Session,
+  Task,
+  Change,
+};
+
+/** What has no schema, since only hubs send it: interfaces, without comments and layout. */
+function interfaces(): string[] {
+  const folder = join(ROOT, "shared", "messages");
+  return readdirSync(folder)
+    .toSorted()
+    .flatMap((file) => [...readText("shared", "messages", file).matchAll(/^export interface [\s\S]*?^}/gm)])
+    .map(([text]) => text.replaceAll(/\/\*\*[\s\S]*?\*\//g, "").replaceAll(/\s+/g, " "));
+}
+
+/** Everything about the wire that types know, as text with one order. */
+function describeWire(): string {
+  const schemas = Object.entries(SCHEMAS).map(([name, schema]) => [
+    name,
+    z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }),
+  ]);
+  return JSON.stringify([schemas, interfaces(), ERRORS, ID_PATTERN.source], (_key, node) =>
+    typeof node === "object" && node !== null && !Array.isArray(node)
+      ? Object.fromEntries(Object.entries(node).toSorted(([a], [b]) => (a < b ? -1 : 1)))
+      : node,
+  );
+}
+
+/**
+ * A wire that changed is either an addition, which every client of today survives ([G14]): then note it in
+ * docs/PROTOCOL.md and pin the new digest. Or it is not: then PROTOCOL_VERSION needs a new number first.
+ */
+test("[G14] the wire is the one that is pinned with the protocol's number", () => {
+  const digest = createHash("sha256").update(describeWire()).digest("hex").slice(0, 16);
+  expect({ version: PROTOCOL_VERSION, digest }).toEqual({ version: 1, digest: "db23f35249baf73a" });
+});
