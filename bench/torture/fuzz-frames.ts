@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual, parseArgs } from "node:util";
 import { WebSocket } from "ws";
@@ -36,6 +37,8 @@ const settings = { mongodbUri: mongod.uri("fuzz"), port: await freePort(), dataD
 let hub = await launchHub(settings);
 await hub.ready;
 const mirrors = await Promise.all(PROJECTS.map((project) => follow(project)));
+const rss = [await residentMegabytes(hub.pid)];
+const sampling = setInterval(async () => rss.push(await residentMegabytes(hub.pid)), 10_000);
 const endAt = performance.now() + Number(values.seconds) * 1_000;
 const clients = Array.from({ length: Number(values.clients) }, (_, index) => disturb(index, random.fork()));
 const slowest = await behave();
@@ -43,7 +46,8 @@ await Promise.all(clients);
 await until("viewers are level", async () => (await differences()).length === 0, 10_000).catch(async () => {
   findings.push(...(await differences()));
 });
-const rss = await residentMegabytes(hub.pid);
+rss.push(await residentMegabytes(hub.pid));
+clearInterval(sampling);
 await hub.stop();
 hub = await launchHub(settings);
 await hub.ready;
@@ -189,7 +193,6 @@ async function differences(): Promise<string[]> {
 }
 
 async function residentMegabytes(pid: number): Promise<number | undefined> {
-  const { readFile } = await import("node:fs/promises");
   const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
   const kilobytes = /^VmRSS:\s+(\d+)/m.exec(status)?.[1];
   return kilobytes === undefined ? undefined : Math.round(Number(kilobytes) / 1024);

@@ -45,6 +45,13 @@ export function keyFromHeaders(headers: {
   return { key: key ?? bearer };
 }
 
+const KEY_PARAMETERS = new Set(["key", "api_key", "apikey", "x-api-key", "token"]);
+
+/** Whether people put keys into URLs under this name, where proxies and histories keep them. */
+export function isKeyParameter(name: string): boolean {
+  return KEY_PARAMETERS.has(name.toLowerCase());
+}
+
 function single(value: string | string[] | undefined): string | undefined {
   return Array.isArray(value) ? value[0] : value;
 }

@@ -1,12 +1,10 @@
 import type { RequestHandler } from "express";
 import { z } from "zod";
 import { refuse } from "../../shared/errors.ts";
+import { isKeyParameter } from "../domain/access.ts";
 import { accepted, type Outcome, refused } from "../writer/outcome.ts";
 import { invalid, sendProblem } from "./problem.ts";
 import { requestIdOf } from "./request-id.ts";
-
-/** Names under which people put keys into URLs, where proxies and histories keep them. */
-const KEY_NAMES = new Set(["key", "api_key", "apikey", "x-api-key", "token"]);
 
 const KEY_IN_URL = {
   ...refuse("VALIDATION", "a key does not belong in a URL; send it in X-Api-Key or Authorization: Bearer"),
@@ -16,7 +14,7 @@ const KEY_IN_URL = {
 /** Refuses a key in the URL before anything looks at the URL, the request's log line included. */
 export const refuseKeyInUrl: RequestHandler = (request, response, next) => {
   for (const name of searchOf(request.url).keys()) {
-    if (!KEY_NAMES.has(name.toLowerCase())) continue;
+    if (!isKeyParameter(name)) continue;
     sendProblem(response, KEY_IN_URL, requestIdOf(response));
     return;
   }

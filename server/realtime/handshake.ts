@@ -3,7 +3,7 @@ import { type Refusal, refuse, refuseFields } from "../../shared/errors.ts";
 import { HandshakeAuth } from "../../shared/messages/handshake.ts";
 import { PROTOCOL_VERSION, SUPPORTED_PROTOCOLS } from "../../shared/protocol.ts";
 import { parseInput } from "../../shared/validate.ts";
-import { type Identity, type Keys, keyFromHeaders } from "../domain/access.ts";
+import { type Identity, isKeyParameter, type Keys, keyFromHeaders } from "../domain/access.ts";
 
 /** Who is at the other end of a connection. */
 export interface Peer {
@@ -18,11 +18,9 @@ interface Handshake {
   readonly query: Readonly<Record<string, unknown>>;
 }
 
-const KEY_PARAMETERS = ["key", "api_key", "apikey", "x-api-key", "token"];
-
 /** Checks a CONNECT: key, protocol version, the client's names for itself. */
 export function authenticate(handshake: Handshake, keys: Keys): Peer | Refusal {
-  if (Object.keys(handshake.query).some((name) => KEY_PARAMETERS.includes(name.toLowerCase()))) {
+  if (Object.keys(handshake.query).some(isKeyParameter)) {
     return refuse("VALIDATION", "send the key in auth or a header, never in the URL", { reason: "KEY_IN_URL" });
   }
   const parsed = parseInput(HandshakeAuth, handshake.auth ?? {});
