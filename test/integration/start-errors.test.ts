@@ -35,8 +35,8 @@ async function refusedLine(env: Readonly<Record<string, string>>): Promise<strin
   return attempt.stderr.slice("state-hub: ".length);
 }
 
-// At once, for they wait more than they work.
-describe.concurrent("MongoDB that cannot be reached", () => {
+// At once, for they wait more than they work; a name server that does not answer takes its time.
+describe.concurrent("MongoDB that cannot be reached", { timeout: 60_000 }, () => {
   const login = `user:${PASSWORD}`;
 
   const malformed = /^MONGODB_URI is malformed \(.+\); expected mongodb:\/\/user:password@host:27017\/NAME$/;
