@@ -15,8 +15,12 @@ export const BOUNDS = {
   entryBytes: 256 * 1024,
   /** Bytes of one insert of several projects' entries; MongoDB takes 48 MB a message. */
   appendBytes: 8 * 1024 * 1024,
-  /** Inserts under way at once: two keep MongoDB busy while the hub composes, more only make the batches smaller. */
-  appendsInFlight: 2,
+  /** Inserts under way at once, and after how long one counts as slow and another may start beside it. */
+  appendsInFlight: 4,
+  slowAppendMs: 50,
+  /** After an append with so many publishes the next one starts no sooner than this after its start. */
+  appendWindowPublishes: 24,
+  appendWindowMs: 12,
   /** A publish that is not settled by then is answered `UNAVAILABLE` (or `OVERLOADED` after lost races). */
   commitDeadlineMs: 4_500,
   /** How often deadlines are looked at; deadline + sweep stays below the promised 5 s. */

@@ -7,6 +7,7 @@ import type { Answer, Command } from "../domain/commands.ts";
 import type { Entry } from "../domain/records.ts";
 import type { AppendOutcome, ChangeLog, Clock, Logger, ProjectionBatch, Projections } from "../ports.ts";
 import { pause } from "../timing.ts";
+import { AppendPace } from "./append-pace.ts";
 import { type Commit, compose } from "./compose.ts";
 import type { DecidedJob, Job } from "./job.ts";
 import { accepted, type Outcome, refused } from "./outcome.ts";
@@ -46,12 +47,14 @@ export class Writer {
   readonly #sweep: NodeJS.Timeout;
   #queued = 0;
   #queuedBytes = 0;
-  #appends = 0;
+  readonly #pace: AppendPace;
   #flushScheduled = false;
   #stopped = false;
 
   constructor(options: Options) {
     this.#options = options;
+    const onFree = () => this.#schedule();
+    this.#pace = new AppendPace({ clock: options.clock, bounds: options.bounds, onFree });
     this.#sweep = setInterval(() => this.#expire(), options.bounds.commitSweepMs);
   }
 
@@ -148,27 +151,30 @@ export class Writer {
   }
 
   #schedule(): void {
-    if (this.#flushScheduled || this.#stopped || this.#appends >= this.#options.bounds.appendsInFlight) return;
+    if (this.#flushScheduled || this.#stopped || this.#ready.size === 0 || !this.#pace.isFree) return;
     this.#flushScheduled = true;
-    // After the sockets of this turn were read: what came in together is committed together.
-    setImmediate(() => {
+    const flush = () => {
       this.#flushScheduled = false;
       void this.#flush();
-    });
+    };
+    const wait = this.#pace.waitMs;
+    // At the earliest after the sockets of this turn were read: what came in together is committed together.
+    if (wait === 0) setImmediate(flush);
+    else setTimeout(flush, wait);
   }
 
   /** One append for all projects that are ready. */
   async #flush(): Promise<void> {
-    if (this.#appends >= this.#options.bounds.appendsInFlight) return;
+    if (this.#stopped || !this.#pace.isFree) return;
     const commits = this.#composeReady();
     if (commits.length === 0) return;
-    this.#appends += 1;
-    const outcomes = await this.#options.changeLog.append(commits.map((commit) => commit.entry));
-    this.#appends -= 1;
+    const publishes = commits.reduce((sum, { jobs }) => sum + jobs.length, 0);
+    const answer = this.#options.changeLog.append(commits.map((commit) => commit.entry));
+    const outcomes = await this.#pace.follow(publishes, answer);
     commits.forEach((commit, index) => {
       this.#concludeSafely(commit, outcomes[index] ?? "unknown");
     });
-    if (this.#ready.size > 0) this.#schedule();
+    this.#schedule();
   }
 
   #composeReady(): (Commit & { readonly entry: Entry })[] {
