@@ -189,7 +189,8 @@ const hasScript = process.platform === "linux" && spawnSync(terminalMaker, ["--v
 
 describe.skipIf(!hasScript)("state-hub on a terminal", () => {
   function onTerminal(command: string): CliProcess["ended"] {
-    const child = spawn(terminalMaker, ["-qec", command, "/dev/null"], {
+    // exec: dash would stay in between, and end with 130 at a Ctrl-C whatever the command's own exit code is.
+    const child = spawn(terminalMaker, ["-qec", `exec ${command}`, "/dev/null"], {
       env: { ...process.env, ...env },
       stdio: ["pipe", "pipe", "pipe"],
     });
