@@ -4,10 +4,10 @@ import { isDeepStrictEqual, parseArgs } from "node:util";
 import { WebSocket } from "ws";
 import { applyChange } from "../../shared/apply-change.ts";
 import type { Change, Session, Task } from "../../shared/entities.ts";
+import { Random } from "../../test/support/random.ts";
 import { BENCH_KEY, freePort, launchHub, startMongod, temporaryFolder, until } from "../support/processes.ts";
 import { RawSocket } from "../support/raw-socket.ts";
 import { nextFrames } from "./odd-frames.ts";
-import { Random } from "./random.ts";
 
 /**
  * Random frames, good, odd and broken, against a real hub, while an agent and viewers who behave are served as ever.

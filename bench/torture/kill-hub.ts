@@ -4,10 +4,10 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import mongoose from "mongoose";
+import { Random } from "../../test/support/random.ts";
 import { freePort, launchHub, type RunningMongod, startMongod, temporaryFolder, until } from "../support/processes.ts";
 import { publishReport } from "../support/report.ts";
 import { checkHistory, type Fields, type History, type LogEntry, RULES, type Violation } from "./check-history.ts";
-import { Random } from "./random.ts";
 import { type Ledger, TortureAgent } from "./torture-agent.ts";
 import { TortureViewer } from "./torture-viewer.ts";
 

@@ -1,4 +1,4 @@
-import type { Random } from "./random.ts";
+import type { Random } from "../../test/support/random.ts";
 
 interface Frame {
   readonly data: string | Uint8Array;
@@ -97,25 +97,25 @@ const NAMESPACES = ["/agents", "/viewers", "/agents", "/viewers", "", "/", "/nop
 /** What a client of no good sends next: mostly well-formed and in order, so that it gets somewhere. */
 export function nextFrames(random: Random, key: string, namespace: string, turn: number): Frame[] {
   if (turn === 0 && random.chance(0.95))
-    return [text(`40${namespace},${JSON.stringify({ key, agent_id: pick(random, ["a", "b"]) })}`)];
+    return [text(`40${namespace},${JSON.stringify({ key, agent_id: random.pick(["a", "b"]) })}`)];
   const kind = random.next();
   if (kind < 0.88) return [text(event(random, namespace))];
   if (kind < 0.9) return [text(mutated(random, event(random, namespace)))];
   if (kind < 0.905) return [{ data: bytes(random), fin: true }];
-  if (kind < 0.91) return [text(mutated(random, `40${pick(random, NAMESPACES)},${JSON.stringify({ key })}`))];
+  if (kind < 0.91) return [text(mutated(random, `40${random.pick(NAMESPACES)},${JSON.stringify({ key })}`))];
   if (kind < 0.915)
     return [
       text(
-        `4${pick(random, ["1", "3", "4", "5", "6", "7"])}${pick(random, NAMESPACES)},${random.chance(0.5) ? "1" : ""}${write(random, value(random, 3))}`,
+        `4${random.pick(["1", "3", "4", "5", "6", "7"])}${random.pick(NAMESPACES)},${random.chance(0.5) ? "1" : ""}${write(random, value(random, 3))}`,
       ),
     ];
   if (kind < 0.92)
-    return [text(pick(random, ["", "0", "1", "2", "3", "5", "6", "9", "b", "bAQID", "4", "42", "\u001e"]))];
+    return [text(random.pick(["", "0", "1", "2", "3", "5", "6", "9", "b", "bAQID", "4", "42", "\u001e"]))];
   if (kind < 0.95) return fragments(random, event(random, namespace));
   if (kind < 0.953) return [text(`42/agents,1["heartbeat",${"[".repeat(Math.floor(random.between(1, 16_000)))}`)];
   if (kind < 0.956)
     return [text(`42/agents,["heartbeat",{"sessions":[],"x":"${"y".repeat(Math.floor(random.between(1, 40_000)))}"}]`)];
-  if (kind < 0.96) return [text(`41${pick(random, NAMESPACES)},`)];
+  if (kind < 0.96) return [text(`41${random.pick(NAMESPACES)},`)];
   return Array.from({ length: Math.floor(random.between(2, 30)) }, () => text(event(random, namespace)));
 }
 
@@ -143,12 +143,12 @@ function mutated(random: Random, frame: string): string {
   for (let count = Math.ceil(random.between(0, 4)); count > 0; count--) {
     const at = Math.floor(random.next() * (result.length + 1));
     const [before, after] = [result.slice(0, at), result.slice(at)];
-    result = pick(random, [
+    result = random.pick([
       before + after.slice(1),
-      `${before}${pick(random, [...'0123456789[]{}",:-/eE\\\u0000\u00e9'])}${after}`,
+      `${before}${random.pick([...'0123456789[]{}",:-/eE\\\u0000\u00e9'])}${after}`,
       before,
       before + after.slice(0, 5) + after,
-      `${before}${pick(random, ["1e400", "null", "-", "[[", '{"$gt":""}', '"\\ud800"'])}${after.slice(4)}`,
+      `${before}${random.pick(["1e400", "null", "-", "[[", '{"$gt":""}', '"\\ud800"'])}${after.slice(4)}`,
     ]);
   }
   return result;
@@ -157,9 +157,9 @@ function mutated(random: Random, frame: string): string {
 function event(random: Random, own: string): string {
   const isAgent = own === "/agents";
   const name = random.chance(0.03)
-    ? pick(random, ODD_EVENTS)
-    : pick(random, isAgent ? EVENTS.slice(0, 4) : EVENTS.slice(4));
-  const namespace = random.chance(0.995) ? own : pick(random, NAMESPACES);
+    ? random.pick(ODD_EVENTS)
+    : random.pick(isAgent ? EVENTS.slice(0, 4) : EVENTS.slice(4));
+  const namespace = random.chance(0.995) ? own : random.pick(NAMESPACES);
   const id = random.chance(0.93) ? String(Math.floor(random.between(0, 50))) : "";
   const args = random.chance(0.98)
     ? [message(random, name)]
@@ -169,7 +169,7 @@ function event(random: Random, own: string): string {
 
 function message(random: Random, name: string): unknown {
   const good = random.chance(0.9);
-  const id = () => (good ? pick(random, ["a", "b", "c"]) : pick(random, IDS));
+  const id = () => (good ? random.pick(["a", "b", "c"]) : random.pick(IDS));
   const session_id = id();
   const incarnation = Math.floor(random.between(1, good ? 4 : 40));
   const op = Math.floor(random.between(1, 200));
@@ -178,12 +178,12 @@ function message(random: Random, name: string): unknown {
     case "session:open":
       return spoilt(random, good, {
         session_id,
-        project_id: pick(random, ["p", "q"]),
+        project_id: random.pick(["p", "q"]),
         machine_id: id(),
-        ...maybe(() => ({ status: pick(random, STATUSES) }), 0.2),
+        ...maybe(() => ({ status: random.pick(STATUSES) }), 0.2),
         ...maybe(() => ({ metadata: metadata(random) })),
         ...maybe(() => ({ takeover: true }), 0.3),
-        ...maybe(() => ({ incarnation, token: pick(random, STRINGS) }), 0.1),
+        ...maybe(() => ({ incarnation, token: random.pick(STRINGS) }), 0.1),
         ...maybe(() => ({ parent_session_id: id(), resumed_from: id() }), 0.1),
       });
     case "changes:publish": {
@@ -197,7 +197,7 @@ function message(random: Random, name: string): unknown {
         session_id,
         incarnation,
         op,
-        status: pick(random, STATUSES),
+        status: random.pick(STATUSES),
         ...maybe(() => ({ metadata: metadata(random) }), 0.3),
       });
     case "heartbeat":
@@ -205,16 +205,16 @@ function message(random: Random, name: string): unknown {
         sessions: Array.from({ length: Math.floor(random.between(0, 4)) }, () => ({
           session_id: id(),
           incarnation,
-          ...maybe(() => ({ progress: pick(random, [0, 0.5, 1, 1.1]), activity: pick(random, STRINGS) })),
-          ...maybe(() => ({ metrics: { [pick(random, KEYS)]: pick(random, NUMBERS) } })),
+          ...maybe(() => ({ progress: random.pick([0, 0.5, 1, 1.1]), activity: random.pick(STRINGS) })),
+          ...maybe(() => ({ metrics: { [random.pick(KEYS)]: random.pick(NUMBERS) } })),
         })),
       });
     case "project:join":
       return spoilt(random, good, {
-        project_id: pick(random, ["p", "q", "r", id()]),
+        project_id: random.pick(["p", "q", "r", id()]),
         ...maybe(
           () => ({
-            since: { epoch: pick(random, ["", "0123456789abcdef", "x"]), seq: Math.floor(random.between(0, 99)) },
+            since: { epoch: random.pick(["", "0123456789abcdef", "x"]), seq: Math.floor(random.between(0, 99)) },
           }),
           0.3,
         ),
@@ -222,16 +222,16 @@ function message(random: Random, name: string): unknown {
       });
     case "project:snapshot":
       return spoilt(random, good, {
-        project_id: pick(random, ["p", "q"]),
-        cursor: pick(random, ["0123456789abcdef.4", "x", "0123456789abcdef.999999999"]),
+        project_id: random.pick(["p", "q"]),
+        cursor: random.pick(["0123456789abcdef.4", "x", "0123456789abcdef.999999999"]),
       });
     default:
-      return spoilt(random, good, { project_id: pick(random, ["p", "q"]) });
+      return spoilt(random, good, { project_id: random.pick(["p", "q"]) });
   }
 }
 
 function sessionEdit(random: Random): object {
-  const status = pick(random, [undefined, "ACTIVE", "IDLE", "WAITING", "PAUSED", "WAITING"]);
+  const status = random.pick([undefined, "ACTIVE", "IDLE", "WAITING", "PAUSED", "WAITING"]);
   return {
     kind: "session",
     ...(status === undefined ? {} : { status }),
@@ -239,9 +239,9 @@ function sessionEdit(random: Random): object {
     ...(status === "WAITING" && random.chance(0.7)
       ? {
           waiting_for: {
-            kind: pick(random, ["input", "permission", "review"]),
-            question: pick(random, STRINGS),
-            ...(random.chance(0.5) ? { options: [pick(random, STRINGS)] } : {}),
+            kind: random.pick(["input", "permission", "review"]),
+            question: random.pick(STRINGS),
+            ...(random.chance(0.5) ? { options: [random.pick(STRINGS)] } : {}),
           },
         }
       : {}),
@@ -252,39 +252,36 @@ function sessionEdit(random: Random): object {
 function taskEdit(random: Random, index: number): object {
   return {
     kind: "task",
-    task_id: random.chance(0.9) ? `t${index}` : pick(random, IDS),
-    ...(random.chance(0.8) ? { title: pick(random, STRINGS) } : {}),
-    ...(random.chance(0.5) ? { status: pick(random, STATUSES.slice(4)) } : {}),
-    ...(random.chance(0.3) ? { progress: pick(random, [0, 0.5, 1, -0]) } : {}),
+    task_id: random.chance(0.9) ? `t${index}` : random.pick(IDS),
+    ...(random.chance(0.8) ? { title: random.pick(STRINGS) } : {}),
+    ...(random.chance(0.5) ? { status: random.pick(STATUSES.slice(4)) } : {}),
+    ...(random.chance(0.3) ? { progress: random.pick([0, 0.5, 1, -0]) } : {}),
     ...(random.chance(0.5) ? { metadata: metadata(random) } : {}),
   };
 }
 
 function metadata(random: Random): unknown {
   if (random.chance(0.02)) return value(random, 3);
-  const entries = Array.from({ length: Math.floor(random.between(0, 4)) }, () => [
-    pick(random, KEYS),
-    value(random, 3),
-  ]);
+  const entries = Array.from({ length: Math.floor(random.between(0, 4)) }, () => [random.pick(KEYS), value(random, 3)]);
   return Object.fromEntries(entries);
 }
 
 function value(random: Random, depth: number): unknown {
   const kind = random.next();
   if (kind < 0.3 || depth === 0)
-    return pick<unknown>(random, [...STRINGS.filter((one) => one !== "\ud800"), ...NUMBERS, true, false, null, null]);
-  if (kind < 0.35) return pick<unknown>(random, [...STRINGS, ...NUMBERS]);
+    return random.pick<unknown>([...STRINGS.filter((one) => one !== "\ud800"), ...NUMBERS, true, false, null, null]);
+  if (kind < 0.35) return random.pick<unknown>([...STRINGS, ...NUMBERS]);
   if (kind < 0.6) return Array.from({ length: Math.floor(random.between(0, 4)) }, () => value(random, depth - 1));
   const keys = random.chance(0.01) ? BAD_KEYS : KEYS;
   const length = Math.floor(random.between(0, random.chance(0.01) ? 80 : 4));
-  return Object.fromEntries(Array.from({ length }, () => [pick(random, keys), value(random, depth - 1)]));
+  return Object.fromEntries(Array.from({ length }, () => [random.pick(keys), value(random, depth - 1)]));
 }
 
 /** With one field taken away or replaced, unless it shall be good. */
 function spoilt(random: Random, good: boolean, fields: object): unknown {
   if (good || random.chance(0.3)) return fields;
   const names = Object.keys(fields);
-  const name = pick(random, names);
+  const name = random.pick(names);
   return random.chance(0.2)
     ? Object.fromEntries(Object.entries(fields).filter(([one]) => one !== name))
     : { ...fields, [name]: value(random, 3) };
@@ -293,8 +290,4 @@ function spoilt(random: Random, good: boolean, fields: object): unknown {
 function write(random: Random, json: unknown): string {
   const result = JSON.stringify(json) ?? "null";
   return random.chance(0.01) ? result.replace(/\d/, "1e400") : result;
-}
-
-function pick<T>(random: Random, choices: readonly T[]): T {
-  return random.pick(choices) as T;
 }

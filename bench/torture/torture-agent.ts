@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Random } from "../../test/support/random.ts";
 import { BENCH_KEY } from "../support/processes.ts";
 import { type Ack, ConnectionLost, RawSocket } from "../support/raw-socket.ts";
 import type { PublishRecord } from "./check-history.ts";
-import type { Random } from "./random.ts";
 
 /** Things every agent adds to, in one place. */
 export interface Ledger {
@@ -233,7 +233,7 @@ export class TortureAgent {
     const mark = `${this.#name}.${this.#markCount}`;
     const op = this.#session.lastOp + 1;
     if (this.#random.chance(0.01)) {
-      const body = { status: this.#random.pick(["COMPLETED", "FAILED"]) ?? "COMPLETED", metadata: { mark } };
+      const body = { status: this.#random.pick(["COMPLETED", "FAILED"]), metadata: { mark } };
       return { event: "session:close", op, mark, body, isResent: false };
     }
     return { event: "changes:publish", op, mark, body: { changes: this.#changes(mark) }, isResent: false };
@@ -253,14 +253,14 @@ export class TortureAgent {
   }
 
   #sessionChange(mark: string): Change {
-    const status = this.#random.pick(["ACTIVE", "ACTIVE", "ACTIVE", "IDLE", "WAITING", "PAUSED"]) ?? "ACTIVE";
+    const status = this.#random.pick(["ACTIVE", "ACTIVE", "ACTIVE", "IDLE", "WAITING", "PAUSED"]);
     const waiting = status === "WAITING" ? { waiting_for: { kind: "review", question: `May I? (${mark})` } } : {};
     return { kind: "session", status, ...waiting, metadata: { mark } };
   }
 
   #taskChange(mark: string, used: Set<string>): Change {
     const open = [...this.#session.tasks].filter(([id, status]) => !used.has(id) && status in NEXT_TASK_STATUS);
-    const task = this.#random.pick(open);
+    const task = open.length === 0 ? undefined : this.#random.pick(open);
     const count = this.#session.tasks.size + used.size;
     if (count < TASKS_PER_SESSION && (task === undefined || this.#random.chance(0.2))) {
       const id = `task-${count + 1}`;
@@ -270,7 +270,7 @@ export class TortureAgent {
     if (task === undefined) return this.#sessionChange(mark);
     const [id, from] = task;
     used.add(id);
-    const status = this.#random.pick(NEXT_TASK_STATUS[from] ?? []) ?? from;
+    const status = this.#random.pick(NEXT_TASK_STATUS[from] ?? [from]);
     return {
       kind: "task",
       task_id: id,

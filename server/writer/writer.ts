@@ -1,6 +1,5 @@
 import { randomBytes } from "node:crypto";
 import { refuse } from "../../shared/errors.ts";
-import { jsonEqual } from "../../shared/json.ts";
 import type { Limits } from "../../shared/limits.ts";
 import type { BOUNDS } from "../bounds.ts";
 import type { Answer, Command } from "../domain/commands.ts";
@@ -15,6 +14,7 @@ import type { Project } from "./project.ts";
 import type { ProjectedMarks } from "./projected-marks.ts";
 import type { Projector } from "./projector.ts";
 import type { Projects } from "./projects.ts";
+import { settleAppend } from "./uncertain-append.ts";
 
 interface Options {
   readonly hubId: string;
@@ -263,10 +263,8 @@ export class Writer {
         this.#committed(commit);
         return;
       case "taken":
-        void this.#resolveTaken(commit);
-        return;
       case "unknown":
-        void this.#resolveUnknown(commit);
+        void this.#settle(commit, outcome);
         return;
       case "impossible":
         for (const { job } of commit.jobs) {
@@ -298,57 +296,24 @@ export class Writer {
     });
   }
 
-  /**
-   * E11000: ours if an earlier attempt got through after all, else another hub was faster. An entry that cannot be read
-   * by majority yet decides nothing: it may be our own, and it may go again with its primary.
-   */
-  async #resolveTaken(commit: Commit & { readonly entry: Entry }): Promise<void> {
-    const { changeLog, log, bounds, clock, projects } = this.#options;
-    const { project, entry } = commit;
-    for (let wait: number = bounds.unknownRetryFirstMs; ; wait = Math.min(wait * 2, bounds.unknownRetryLastMs)) {
-      if (this.#stopped) return;
-      try {
-        const there = await changeLog.readHolding(project.id, entry.from_seq);
-        if (there === undefined) {
-          void this.#resolveUnknown(commit);
-          return;
-        }
-        if (isSame(there, entry)) {
-          this.#committed(commit);
-          return;
-        }
-        await projects.catchUp(project);
-        break;
-      } catch (error) {
-        log.warn({ err: error, project_id: project.id }, "lost race not settled, will be tried again");
-        await pause(wait);
-      }
-    }
-    for (const { job } of commit.jobs) {
+  async #settle(commit: Commit & { readonly entry: Entry }, outcome: "taken" | "unknown"): Promise<void> {
+    const isStopped = () => this.#stopped;
+    const settled = await settleAppend(commit, outcome, { ...this.#options, isStopped });
+    if (settled === "committed") this.#concludeSafely(commit, settled);
+    else if (settled === "lost") this.#lost(commit);
+  }
+
+  /** Decided again on the new head, after a random wait so that two hubs do not meet again at once. */
+  #lost({ project, jobs }: Commit): void {
+    const { clock, bounds } = this.#options;
+    for (const { job } of jobs) {
       job.hasLostRace = true;
       job.mayBeApplied = false;
     }
-    this.#requeue(project, commit.jobs);
+    this.#requeue(project, jobs);
     project.notBefore = clock.monotonic() + Math.random() * bounds.lostRaceJitterMs;
     project.appending = false;
     this.#markReady(project);
-  }
-
-  /** No other content may be composed for this from_seq until the identical entry got an answer. */
-  async #resolveUnknown(commit: Commit & { readonly entry: Entry }): Promise<void> {
-    const { changeLog, bounds, log } = this.#options;
-    log.warn({ project_id: commit.project.id, from_seq: commit.entry.from_seq }, "append unanswered, sent again");
-    for (let wait: number = bounds.unknownRetryFirstMs; ; wait = Math.min(wait * 2, bounds.unknownRetryLastMs)) {
-      await pause(wait);
-      if (this.#stopped) return;
-      const [outcome] = await changeLog.append([commit.entry]);
-      if (outcome !== undefined && outcome !== "unknown") {
-        log.info({ project_id: commit.project.id, from_seq: commit.entry.from_seq, outcome }, "append answered");
-        // "impossible" cannot follow "unknown" for the same bytes; were it so, the entry may still be there: not ours to refuse.
-        this.#concludeSafely(commit, outcome === "impossible" ? "taken" : outcome);
-        return;
-      }
-    }
   }
 
   #answer(commit: Commit): void {
@@ -430,9 +395,4 @@ export class Writer {
     }
     for (const project of this.#options.projects.all()) project.dropSettled();
   }
-}
-
-/** The very entry, not only one of this hub: after a loss the same hub may have put another one there. */
-function isSame(a: Entry, b: Entry): boolean {
-  return a.hub_id === b.hub_id && a.epoch === b.epoch && a.at === b.at && jsonEqual(a.changes, b.changes);
 }

@@ -15,6 +15,10 @@ export class Random {
     return ((bits ^ (bits >>> 14)) >>> 0) / 4_294_967_296;
   }
 
+  between(low: number, high: number): number {
+    return low + this.next() * (high - low);
+  }
+
   /** A whole number from `min` to `max`. */
   integer(min: number, max: number): number {
     return min + Math.floor(this.next() * (max - min + 1));
@@ -25,8 +29,12 @@ export class Random {
   }
 
   pick<T>(items: readonly T[]): T {
-    const item = items[this.integer(0, items.length - 1)];
-    if (item === undefined) throw new Error("nothing to pick from");
-    return item;
+    if (items.length === 0) throw new Error("nothing to pick from");
+    return items[this.integer(0, items.length - 1)] as T;
+  }
+
+  /** A generator of its own, for a part that goes on beside the others. */
+  fork(): Random {
+    return new Random(Math.floor(this.next() * 2 ** 32));
   }
 }
