@@ -63,6 +63,19 @@ export const BOUNDS = {
   heartbeatFrameMs: 1_000,
   /** Coarse write-back of heartbeats. */
   beatWriteBackMs: 5_000,
+  /** A hub raises its row in `hubs` this often, and reads those of the others this often. */
+  hubRaiseMs: 1_000,
+  hubReadMs: 500,
+  /** A round of both that took longer says nothing about other hubs: MongoDB was slow for them too. */
+  hubRoundSlowMs: 500,
+  /** Another hub whose row stood still for so long is dead; what was read longer ago is no knowledge any more. */
+  hubDeathMs: 3_000,
+  /** Rows read at once: one for each hub that lives, or is dead with sessions that are not judged yet. */
+  hubRows: 1_000,
+  /** Hubs without a row that are found in one round; each is a query, and there are hardly ever any. */
+  goneHubsPerRound: 16,
+  /** Sessions of a dead hub that are read by one query and judged together. */
+  orphansPerRead: 1_000,
   /** Answers made for one join: begun anew when more was committed meanwhile than is kept. */
   joinAttempts: 10,
   /** A snapshot lives this long for its further pages; so many at once. */
