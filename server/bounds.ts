@@ -61,6 +61,9 @@ export const BOUNDS = {
   positionEveryMs: 5_000,
   /** `heartbeats` frames at most this often, per project. */
   heartbeatFrameMs: 1_000,
+  /** How often the hub looks whether it is running, and how late it may be before the rest counts as a stall. */
+  activeTickMs: 250,
+  stallMs: 250,
   /** Coarse write-back of heartbeats. */
   beatWriteBackMs: 5_000,
   /** A hub raises its row in `hubs` this often, and reads those of the others this often. */
