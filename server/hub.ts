@@ -11,13 +11,15 @@ import { HeadWatch } from "./following/head-watch.ts";
 import { Snapshots } from "./following/snapshots.ts";
 import { createHttpApp } from "./http/app.ts";
 import { createHttpServer } from "./http/http-server.ts";
+import { ActiveTime } from "./liveness/active-time.ts";
 import { Heartbeats } from "./liveness/heartbeats.ts";
+import { OtherHubs } from "./liveness/other-hubs.ts";
 import { Owners } from "./liveness/owners.ts";
 import { databaseTrouble } from "./mongo/database-trouble.ts";
 import { explainMongoError, isMongoError } from "./mongo/explain-error.ts";
 import type { MongoHealth } from "./mongo/health.ts";
 import { openStores } from "./mongo/stores.ts";
-import type { ChangeLog, Logger } from "./ports.ts";
+import type { ChangeLog, Clock, Logger } from "./ports.ts";
 import { Gateway } from "./realtime/gateway.ts";
 import { leaveAll } from "./realtime/handlers/join-project.ts";
 import { Rooms } from "./realtime/rooms.ts";
@@ -45,6 +47,8 @@ export interface HubOptions {
 export interface Overrides {
   readonly limits?: Partial<Limits>;
   readonly bounds?: Partial<{ readonly [K in keyof typeof BOUNDS]: number }>;
+  /** Time as this hub shall see it; its wall clock is not corrected to the database's. */
+  readonly clock?: Clock;
   /** Puts faults between the writer and the real log. */
   readonly changeLog?: (real: ChangeLog) => ChangeLog;
 }
@@ -98,7 +102,10 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
   const hubId = `${config.HUB_ID}.${randomBytes(4).toString("hex")}`;
   const lease = { interval_ms: config.HEARTBEAT_INTERVAL_MS, ttl_ms: config.LEASE_TTL_MS };
   const keys = new Keys(options.keys, config.isOpen);
-  const clock = new SystemClock();
+  const machine = new SystemClock();
+  const clock = overrides?.clock ?? machine;
+  const active = new ActiveTime({ clock, bounds });
+  onStop(() => active.stop());
 
   let onPrimaryChange = () => {};
   let changes = 0;
@@ -108,7 +115,7 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
     onPrimaryChange();
   });
   onStop(() => stores.close());
-  onStop(await followDatabaseClock(clock, stores.health, log));
+  onStop(await followDatabaseClock(machine, stores.health, log));
   const { projections, beats, health, queries } = stores;
   const changeLog = overrides?.changeLog?.(stores.changeLog) ?? stores.changeLog;
   const repaired = await repairAll({ changeLog, projections, primaryChanges, log, bounds });
@@ -165,6 +172,22 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
   projects.onEntry((project, entry) => owners.onEntry(project, entry));
   projects.onEntry((project, entry) => rooms.onEntry(project, entry));
 
+  const otherHubs = new OtherHubs({
+    hubId,
+    hubs: stores.hubs,
+    heldSessions: stores.heldSessions,
+    writer,
+    active,
+    clock,
+    log,
+    bounds,
+    ttlMs: config.LEASE_TTL_MS,
+    graceMs: config.LEASE_GRACE_MS,
+    onDeath: (isMine) => projectionWatch.onHubDeath(isMine),
+  });
+  onStop(() => otherHubs.stop());
+  await otherHubs.start();
+
   let draining = false;
   const isDraining = () => draining;
   const app = createHttpApp({
@@ -206,6 +229,7 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
   );
   onStop(async () => {
     draining = true;
+    await otherHubs.stopJudging();
     await settle(() => writer.openJobs === 0);
     await gateway.close({
       code: "DRAINING",

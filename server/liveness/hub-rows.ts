@@ -15,7 +15,7 @@ interface Options {
   /** After every look: sessions may have fallen due. */
   readonly onLook: () => void;
   /** Hubs that died and could not finish what they had begun. */
-  readonly onSilent: () => void;
+  readonly onDeath: () => void;
 }
 
 /** Keeps this hub's row rising and feeds the watch with the rows of the others. One round with MongoDB at a time. */
@@ -77,7 +77,7 @@ export class HubRows {
       watch.onFailure();
       log.debug({ err: error }, "rows of the hubs not read, will be tried again");
     }
-    this.#schedule(Math.min(bounds.hubReadMs, watch.nextChangeMs));
+    this.#schedule(Math.min(bounds.hubReadMs, watch.nextChangeMs + 1));
   }
 
   async #read(raises: boolean): Promise<Seen> {
@@ -118,10 +118,10 @@ export class HubRows {
   }
 
   #tell({ silent, gone, back }: Seen): void {
-    const { log, onSilent } = this.#options;
+    const { log, onDeath } = this.#options;
     for (const hub of silent) log.warn({ hub }, "a hub does not answer, its sessions get the grace");
     for (const hub of gone) log.info({ hub }, "a hub is gone, its sessions get the grace");
     for (const hub of back) log.info({ hub }, "a hub answers again");
-    if (silent.length > 0) onSilent();
+    if (silent.length > 0) onDeath();
   }
 }

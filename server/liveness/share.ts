@@ -6,6 +6,6 @@ import { createHash } from "node:crypto";
  */
 export function hubOfProject(projectId: string, hubIds: readonly string[]): string | undefined {
   if (hubIds.length < 2) return hubIds[0];
-  const weights = hubIds.map((hubId) => createHash("sha1").update(`${hubId}/${projectId}`).digest("latin1"));
+  const weights = hubIds.map((hubId) => createHash("sha1").update(`${hubId}/${projectId}`).digest("hex"));
   return hubIds[weights.reduce((best, weight, index) => (weight > (weights[best] ?? "") ? index : best), 0)];
 }
