@@ -7,7 +7,7 @@ import type { Entry, Family, Head, SessionRecord, TaskRecord } from "./domain/re
 
 /** Time, so that tests can hold it. */
 export interface Clock {
-  /** Wall clock, milliseconds since 1970, corrected to the database's clock. Only ever written down, never compared. */
+  /** Wall clock, milliseconds since 1970, corrected to the database's clock. Written down, not compared; but for LOST_EXPIRY, which is days. */
   now(): number;
   /** Monotonic, milliseconds: everything that is measured or waited for. */
   monotonic(): number;
@@ -98,6 +98,20 @@ export interface BeatRow {
 /** Coarse memory of heartbeats, for REST and for the hub that takes over. */
 export interface Beats {
   write(hubId: string, rows: readonly BeatRow[]): Promise<void>;
+}
+
+/** A session whose agent did not come back. */
+export interface LostSession {
+  readonly projectId: string;
+  readonly sessionId: string;
+  readonly hubId: string;
+  readonly incarnation: number;
+}
+
+/** Sessions that are `lost`. From the documents, so the log may be ahead. */
+export interface LostSessions {
+  /** Those with `lost_at` before the given time (ISO 8601), the longest lost first, at most `limit`. */
+  findBefore(lostAt: string, limit: number): Promise<LostSession[]>;
 }
 
 export interface Logger {

@@ -42,6 +42,8 @@ sessionSchema.index({ project_id: 1, created_at: -1, _id: -1 });
 sessionSchema.index({ session_id: 1, created_at: -1 });
 // What lives in a project: its snapshot.
 sessionSchema.index({ project_id: 1, status: 1, ended_at: -1 });
+// Who is lost, and for how long.
+sessionSchema.index({ lost_at: 1 }, { partialFilterExpression: { liveness: "lost" } });
 
 const taskSchema = new mongoose.Schema<TaskDocument>(
   {
