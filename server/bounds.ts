@@ -64,6 +64,25 @@ export const BOUNDS = {
   /** How often the hub looks whether it is running, and how late it may be before the rest counts as a stall. */
   activeTickMs: 250,
   stallMs: 250,
+  /** Sessions that this hub holds leases of: past it an open is `OVERLOADED`. About 60 MB. */
+  leases: 200_000,
+  /** How often expired leases are looked for: two of these, and a commit, fit into the 2 s that a verdict may take. */
+  leaseSweepMs: 250,
+  /** Verdicts under way at once, and the size that one counts with in the queues: agents' publishes need room too. */
+  verdictsInFlight: 1_000,
+  verdictBytes: 200,
+  /** Pause after a verdict that MongoDB did not take; one that took longer than the second tells that it was away. */
+  verdictRetryMs: 1_000,
+  verdictLateMs: 2_000,
+  /** How often the number of agents is looked at, and the longest time that it takes to tell all of them something. */
+  fleetCheckMs: 1_000,
+  leaseTellMs: 5_000,
+  /** How often sessions that are lost for LOST_EXPIRY are looked for, how many at once, and the pause between. */
+  lostExpirySweepMs: 60_000,
+  lostExpiryBatch: 200,
+  lostExpiryPauseMs: 100,
+  /** What was found must be decided within this: a session that is back and lost again needs longer. */
+  lostExpiryFreshMs: 10_000,
   /** Coarse write-back of heartbeats. */
   beatWriteBackMs: 5_000,
   /** A hub raises its row in `hubs` this often, and reads those of the others this often. */

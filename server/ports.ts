@@ -7,7 +7,7 @@ import type { Entry, Family, Head, SessionRecord, TaskRecord } from "./domain/re
 
 /** Time, so that tests can hold it. */
 export interface Clock {
-  /** Wall clock, milliseconds since 1970, corrected to the database's clock. Only ever written down, never compared. */
+  /** Wall clock, milliseconds since 1970, corrected to the database's clock. Written down, not compared; but for LOST_EXPIRY, which is days. */
   now(): number;
   /** Monotonic, milliseconds: everything that is measured or waited for. */
   monotonic(): number;
@@ -127,6 +127,20 @@ export interface HeldSessions {
   findOtherHub(hubIds: readonly string[]): Promise<string | undefined>;
   /** Those of a hub, in the order of `<project>/<session>`, after the given one if there is one. */
   readOf(hubId: string, after: HeldSession | undefined, limit: number): Promise<HeldSession[]>;
+}
+
+/** A session whose agent did not come back. */
+export interface LostSession {
+  readonly projectId: string;
+  readonly sessionId: string;
+  readonly hubId: string;
+  readonly incarnation: number;
+}
+
+/** Sessions that are `lost`. From the documents, so the log may be ahead. */
+export interface LostSessions {
+  /** Those with `lost_at` before the given time (ISO 8601), the longest lost first, at most `limit`. */
+  findBefore(lostAt: string, limit: number): Promise<LostSession[]>;
 }
 
 export interface Logger {

@@ -14,11 +14,8 @@ interface Options {
   readonly isOut: (hubId: string) => boolean;
   readonly writer: Pick<Writer, "submit">;
   readonly log: Logger;
-  readonly bounds: Pick<typeof BOUNDS, "orphansPerRead">;
+  readonly bounds: Pick<typeof BOUNDS, "orphansPerRead" | "verdictBytes">;
 }
-
-/** Approximate size of a verdict in the log, bytes. */
-const VERDICT_BYTES = 150;
 
 /**
  * Declares the sessions of dead and gone hubs `lost`, straight from `online` or `stale`: their lease went with their
@@ -85,7 +82,7 @@ export class OrphanSweep {
 
   /** Whether the session became `lost` by this very verdict. What failed is found again by the next pass. */
   async #declareLost(hubId: string, { projectId, sessionId, incarnation, liveness }: HeldSession): Promise<boolean> {
-    const { writer, isOut } = this.#options;
+    const { writer, isOut, bounds } = this.#options;
     const verdict: VerdictCommand = {
       type: "verdict",
       session_id: sessionId,
@@ -94,7 +91,7 @@ export class OrphanSweep {
       holds: () => isOut(hubId),
       actor: { kind: "hub", id: this.#options.hubId },
     };
-    const outcome = await writer.submit(projectId, verdict, VERDICT_BYTES);
+    const outcome = await writer.submit(projectId, verdict, bounds.verdictBytes);
     return outcome.ok && outcome.value.results.some(({ changed }) => changed);
   }
 }

@@ -8,6 +8,7 @@ import { databaseOf } from "./database.ts";
 import { MongoHealth } from "./health.ts";
 import { MongoHeldSessions } from "./held-sessions.ts";
 import { MongoHubs } from "./hubs.ts";
+import { MongoLostSessions } from "./lost-sessions.ts";
 import { prepareDatabase } from "./prepare-database.ts";
 import { MongoProjections } from "./projections.ts";
 import { MongoQueries } from "./queries.ts";
@@ -51,6 +52,7 @@ export async function openStores(config: Config, uri: string, log: Logger, onPri
       beats,
       hubs: withPatience(new MongoHubs(db), patience),
       heldSessions: withPatience(new MongoHeldSessions(db), patience),
+      lostSessions: withPatience(new MongoLostSessions(db), patience),
       queries: withPatience(new MongoQueries(models, beats), patience),
       close: () => connection.close(),
     };

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import { connectAgent } from "../../client/agent.ts";
 import { Balancer } from "../support/balancer.ts";
 import { eventually } from "../support/eventually.ts";
@@ -7,6 +7,9 @@ import { type Database, openDatabase } from "../support/log-check.ts";
 import { type HubProcess, startHub } from "../support/start-hub.ts";
 import { Stage } from "../support/test-hub.ts";
 import { agent, type Json } from "../support/wire.ts";
+
+// A hub takes its time to die, and so do real processes to start.
+vi.setConfig({ testTimeout: 90_000 });
 
 const stage = new Stage();
 afterEach(stage.clear);
