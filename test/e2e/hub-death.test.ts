@@ -146,7 +146,7 @@ test("[Y5] kill -9 of all hubs and a start of all: the agents come back, and nob
   expect(rows, "rows of the dead are gone").toBe(2);
 });
 
-test("[Y4] a hub that is stopped for longer than it takes to die goes on: nothing is lost twice, all come back", async () => {
+test("[Y4] [Y7] a hub that is stopped for longer than it takes to die goes on: nothing is lost twice, all come back", async () => {
   const fleet = await Fleet.start();
   const paused = fleet.hub(0);
   fleet.balancer.ports.delete(fleet.hub(1).port);
@@ -154,6 +154,8 @@ test("[Y4] a hub that is stopped for longer than it takes to die goes on: nothin
   process.kill(paused.pid, "SIGSTOP");
   try {
     await eventually("all are lost", async () => (await fleet.lost()).length >= 8, DEATH + GRACE + 20_000);
+    const rows = fleet.database.db.collection("hubs");
+    await eventually("and its row removed", async () => (await rows.countDocuments()) === 1);
   } finally {
     process.kill(paused.pid, "SIGCONT");
   }

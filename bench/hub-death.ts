@@ -1,0 +1,194 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { parseArgs } from "node:util";
+import mongoose from "mongoose";
+import { BENCH_KEY, type RunningServer, startHub, startMongod } from "./support/processes.ts";
+import { RawSocket } from "./support/raw-socket.ts";
+import { publishReport, round, type Verdict } from "./support/report.ts";
+
+/**
+ * `kill -9` of one hub of four, then of two more at once. The agents of a killed hub do not come back; those of the last
+ * hub send their heartbeats all the time.
+ *
+ *   node bench/hub-death.ts [--sessions 10000] [--projects 50] [--grace-ms 10000] [--out DIR]
+ */
+const { values } = parseArgs({
+  options: {
+    sessions: { type: "string", default: "10000" },
+    projects: { type: "string", default: "50" },
+    "grace-ms": { type: "string", default: "10000" },
+    out: { type: "string", default: "bench/results" },
+  },
+});
+const sessions = Number(values.sessions);
+const projects = Number(values.projects);
+const graceMs = Number(values["grace-ms"]);
+
+const DATABASE = "hub-death";
+const SESSIONS_PER_CONNECTION = 200;
+const OPENS_AT_ONCE = 4;
+/** The hubs' own defaults. */
+const INTERVAL_MS = 5_000;
+const TTL_MS = 15_000;
+/** After the grace: the hub's row stands still for 3 s, and then its sessions have to be judged. */
+const ALLOWED_MS = 5_000;
+const LOOK_EVERY_MS = 50;
+const PATIENCE_MS = graceMs + 60_000;
+
+interface LogDocument {
+  readonly _id: { readonly p: string };
+  readonly hub_id: string;
+  readonly changes: readonly { readonly id: string; readonly type: string; readonly patch?: { liveness?: string } }[];
+}
+
+interface Kill {
+  readonly hubs: number;
+  readonly sessions: number;
+  readonly firstMs: number;
+  readonly lastMs: number;
+}
+
+const mongod = await startMongod();
+const client = new mongoose.mongo.MongoClient(mongod.uri(DATABASE));
+const db = client.db();
+const env = { LEASE_GRACE_MS: String(graceMs) };
+const hubs = await Promise.all([1, 2, 3, 4].map(() => startHub({ mongodbUri: mongod.uri(DATABASE), env })));
+const startedAt = performance.now();
+const quarter = Math.ceil(sessions / 4);
+const shares = [sessions, quarter, quarter, quarter];
+for (const [index, hub] of hubs.entries()) await openSessions(hub, `h${index}`, shares[index] ?? 0);
+console.error(`sessions open after ${round((performance.now() - startedAt) / 1000)} s`);
+// Hubs that have just begun wait longer: agents would need the time to come back to them.
+await sleep(Math.max(0, TTL_MS + graceMs - (performance.now() - startedAt)));
+
+const [first, second, third] = hubs as [RunningServer, RunningServer, RunningServer];
+const kills = [await kill([first], shares[0] ?? 0), await kill([second, third], 2 * quarter)];
+
+// Whoever has survived goes on beating for as long as a false verdict would need.
+await sleep(TTL_MS + graceMs);
+const entries = await db.collection<LogDocument>("log").find().toArray();
+await client.close();
+await Promise.all(hubs.map((hub) => hub.stop()));
+await mongod.stop();
+report(entries);
+
+/** Sessions of one hub, 200 to a connection, each connection in one project, with heartbeats from now on. */
+async function openSessions(hub: RunningServer, name: string, count: number): Promise<void> {
+  const connections = Array.from({ length: Math.ceil(count / SESSIONS_PER_CONNECTION) }, (_, index) => index);
+  const openNext = async () => {
+    for (let index = connections.shift(); index !== undefined; index = connections.shift()) {
+      const from = index * SESSIONS_PER_CONNECTION;
+      const ids = Array.from(
+        { length: Math.min(SESSIONS_PER_CONNECTION, count - from) },
+        (_, offset) => `${name}-${from + offset}`,
+      );
+      await openConnection(hub, `${name}-agent-${index}`, `project-${index % projects}`, ids);
+    }
+  };
+  await Promise.all(Array.from({ length: OPENS_AT_ONCE }, openNext));
+}
+
+async function openConnection(hub: RunningServer, agentId: string, project: string, ids: readonly string[]) {
+  const auth = { key: BENCH_KEY, agent_id: agentId };
+  const socket = await RawSocket.connect({ url: hub.url, namespace: "/agents", auth });
+  const beat = () => socket.send("heartbeat", { sessions: ids.map((session_id) => ({ session_id, incarnation: 1 })) });
+  const timer = setInterval(beat, INTERVAL_MS);
+  socket.onClose = () => clearInterval(timer);
+  const acks = await Promise.all(
+    ids.map((session_id) => socket.request("session:open", { session_id, project_id: project, machine_id: "bench" })),
+  );
+  const refused = acks.find(({ ok }) => !ok);
+  if (refused !== undefined) throw new Error(`session:open refused: ${JSON.stringify(refused.error)}`);
+}
+
+/** Kills the hubs and waits until all their sessions are `lost`. */
+async function kill(dying: readonly RunningServer[], expected: number): Promise<Kill> {
+  const documents = db.collection("sessions");
+  const countLost = () => documents.countDocuments({ liveness: "lost" });
+  const before = await countLost();
+  await Promise.all(dying.map((hub) => hub.kill()));
+  const killedAt = performance.now();
+  let firstMs = Number.NaN;
+  for (;;) {
+    const lost = (await countLost()) - before;
+    const ms = performance.now() - killedAt;
+    if (lost > 0 && Number.isNaN(firstMs)) firstMs = ms;
+    if (lost >= expected) {
+      console.error(`${dying.length} killed: ${lost} lost after ${round(ms / 1000)} s`);
+      return { hubs: dying.length, sessions: lost, firstMs, lastMs: ms };
+    }
+    if (ms > PATIENCE_MS) throw new Error(`only ${lost} of ${expected} sessions were lost after ${ms} ms`);
+    await sleep(LOOK_EVERY_MS);
+  }
+}
+
+function report(log: readonly LogDocument[]): void {
+  const changes = new Map<string, number>();
+  const judges = new Set<string>();
+  let survivorsJudged = 0;
+  for (const entry of log) {
+    for (const { id, type } of entry.changes) {
+      if (type !== "liveness") continue;
+      changes.set(id, (changes.get(id) ?? 0) + 1);
+      judges.add(entry.hub_id);
+      if (id.startsWith("h3-")) survivorsJudged += 1;
+    }
+  }
+  const most = Math.max(0, ...changes.values());
+  const judged = kills.reduce((sum, killed) => sum + killed.sessions, 0);
+  const verdicts: Verdict[] = [
+    ...kills.map((killed) => ({
+      claim: `${killed.sessions} sessions of ${killed.hubs} killed hub(s) lost`,
+      target: `≤ grace + ${ALLOWED_MS / 1000} s`,
+      measured: `grace + ${round((killed.lastMs - graceMs) / 1000)} s`,
+      isMet: killed.lastMs <= graceMs + ALLOWED_MS,
+    })),
+    {
+      claim: "none of them before the grace was over",
+      target: `> ${graceMs / 1000} s`,
+      measured: `${round(Math.min(...kills.map(({ firstMs }) => firstMs)) / 1000)} s`,
+      isMet: kills.every(({ firstMs }) => firstMs > graceMs),
+    },
+    {
+      claim: "changes of liveness for each of them",
+      target: "exactly 1",
+      measured: `${changes.size} sessions, at most ${most}`,
+      isMet: most === 1 && changes.size === judged,
+    },
+    {
+      claim: `verdicts on the ${quarter} sessions of the hub that stays`,
+      target: "0",
+      measured: String(survivorsJudged),
+      isMet: survivorsJudged === 0,
+    },
+  ];
+  publishReport(
+    {
+      name: "hub-death",
+      question:
+        "One hub of four is killed (kill -9), then two more: when are their sessions lost, and is each of them told so once?",
+      mongodVersion: mongod.version,
+      settings: {
+        sessions,
+        projects,
+        "grace ms": graceMs,
+        "ttl ms": TTL_MS,
+        "sessions per connection": SESSIONS_PER_CONNECTION,
+      },
+      tables: [
+        {
+          title: "From the kill, in seconds",
+          columns: ["killed at once", "their sessions", "first lost", "last lost", "last lost after the grace"],
+          rows: kills.map((killed) => [
+            ...[killed.hubs, killed.sessions, round(killed.firstMs / 1000), round(killed.lastMs / 1000)],
+            round((killed.lastMs - graceMs) / 1000),
+          ]),
+        },
+        { title: "Judges", columns: ["hubs that declared sessions lost"], rows: [[judges.size]] },
+      ],
+      verdicts,
+      runs: kills,
+    },
+    values.out,
+  );
+  process.exit(verdicts.every((verdict) => verdict.isMet) ? 0 : 1);
+}
