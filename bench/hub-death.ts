@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import mongoose from "mongoose";
-import { BENCH_KEY, type RunningServer, startHub, startMongod } from "./support/processes.ts";
+import { type CpuUse, cpuBetween, sampleCpu } from "./support/process-usage.ts";
+import { BENCH_KEY, type RunningServer, startHub, startMongod, until } from "./support/processes.ts";
 import { RawSocket } from "./support/raw-socket.ts";
 import { publishReport, round, type Verdict } from "./support/report.ts";
 
@@ -31,7 +32,6 @@ const INTERVAL_MS = 5_000;
 const TTL_MS = 15_000;
 /** After the grace: the hub's row stands still for 3 s, and then its sessions have to be judged. */
 const ALLOWED_MS = 5_000;
-const LOOK_EVERY_MS = 50;
 const PATIENCE_MS = graceMs + 60_000;
 
 interface LogDocument {
@@ -45,6 +45,8 @@ interface Kill {
   readonly sessions: number;
   readonly firstMs: number;
   readonly lastMs: number;
+  /** From the first to the last. */
+  readonly use: CpuUse;
 }
 
 const mongod = await startMongod();
@@ -60,8 +62,9 @@ console.error(`sessions open after ${round((performance.now() - startedAt) / 100
 // Hubs that have just begun wait longer: agents would need the time to come back to them.
 await sleep(Math.max(0, TTL_MS + graceMs - (performance.now() - startedAt)));
 
+const killed: RunningServer[] = [];
 const [first, second, third] = hubs as [RunningServer, RunningServer, RunningServer];
-const kills = [await kill([first], shares[0] ?? 0), await kill([second, third], 2 * quarter)];
+const kills = [await kill([first], ["h0"], sessions), await kill([second, third], ["h1", "h2"], 2 * quarter)];
 
 // Whoever has survived goes on beating for as long as a false verdict would need.
 await sleep(TTL_MS + graceMs);
@@ -101,24 +104,34 @@ async function openConnection(hub: RunningServer, agentId: string, project: stri
 }
 
 /** Kills the hubs and waits until all their sessions are `lost`. */
-async function kill(dying: readonly RunningServer[], expected: number): Promise<Kill> {
+async function kill(dying: readonly RunningServer[], names: readonly string[], expected: number): Promise<Kill> {
   const documents = db.collection("sessions");
-  const countLost = () => documents.countDocuments({ liveness: "lost" });
-  const before = await countLost();
+  const ofName = (name: string) => documents.findOne({ session_id: `${name}-0` });
+  const hubIds = (await Promise.all(names.map(ofName))).map((session) => session?.hub_id as string);
+  const living = hubs.filter((hub) => !dying.includes(hub) && !killed.includes(hub));
+  const sample = () =>
+    sampleCpu({
+      mongod: mongod.pid,
+      load: process.pid,
+      ...Object.fromEntries(living.map((hub, index) => [`hub ${index}`, hub.pid])),
+    });
+  // One key of an index is looked at: a count would be load.
+  const has = async (...liveness: readonly string[]) =>
+    (await documents.findOne({ liveness: { $in: liveness }, hub_id: { $in: hubIds } }, { projection: { _id: 1 } })) !==
+    null;
+  killed.push(...dying);
   await Promise.all(dying.map((hub) => hub.kill()));
   const killedAt = performance.now();
-  let firstMs = Number.NaN;
-  for (;;) {
-    const lost = (await countLost()) - before;
-    const ms = performance.now() - killedAt;
-    if (lost > 0 && Number.isNaN(firstMs)) firstMs = ms;
-    if (lost >= expected) {
-      console.error(`${dying.length} killed: ${lost} lost after ${round(ms / 1000)} s`);
-      return { hubs: dying.length, sessions: lost, firstMs, lastMs: ms };
-    }
-    if (ms > PATIENCE_MS) throw new Error(`only ${lost} of ${expected} sessions were lost after ${ms} ms`);
-    await sleep(LOOK_EVERY_MS);
-  }
+  const isLost = async (what: string, condition: () => Promise<boolean>) => {
+    await until(what, condition, PATIENCE_MS);
+    return { ms: performance.now() - killedAt, cpu: sample() };
+  };
+  const first = await isLost("the first session is lost", () => has("lost"));
+  const last = await isLost("all sessions are lost", async () => !(await has("online", "stale")));
+  const sessions = await documents.countDocuments({ liveness: "lost", hub_id: { $in: hubIds } });
+  if (sessions !== expected) throw new Error(`${sessions} of ${expected} sessions are lost`);
+  console.error(`${dying.length} killed: ${sessions} lost after ${round(last.ms / 1000)} s`);
+  return { hubs: dying.length, sessions, firstMs: first.ms, lastMs: last.ms, use: cpuBetween(first.cpu, last.cpu) };
 }
 
 function report(log: readonly LogDocument[]): void {
@@ -182,6 +195,18 @@ function report(log: readonly LogDocument[]): void {
             ...[killed.hubs, killed.sessions, round(killed.firstMs / 1000), round(killed.lastMs / 1000)],
             round((killed.lastMs - graceMs) / 1000),
           ]),
+        },
+        {
+          title: "While they were judged, % of a core",
+          columns: ["killed at once", "mongod", "all hubs left", "others"],
+          rows: kills.map(({ hubs, use: { cpu, seconds, otherCores } }) => {
+            const ofHubs = Object.entries(cpu).filter(([name]) => name.startsWith("hub"));
+            const percent = (used: number) => round((used / seconds) * 100);
+            return [
+              ...[hubs, percent(cpu.mongod ?? 0), percent(ofHubs.reduce((sum, [, used]) => sum + used, 0))],
+              round(otherCores * 100),
+            ];
+          }),
         },
         { title: "Judges", columns: ["hubs that declared sessions lost"], rows: [[judges.size]] },
       ],

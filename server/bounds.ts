@@ -96,8 +96,9 @@ export const BOUNDS = {
   hubRows: 1_000,
   /** Hubs without a row that are found in one round; each is a query, and there are hardly ever any. */
   goneHubsPerRound: 16,
-  /** Sessions of a dead hub that are read by one query and judged together. */
+  /** Sessions of a dead hub that are read by one query, and the rest between two passes over all of them. */
   orphansPerRead: 1_000,
+  orphanPassMs: 1_000,
   /** Answers made for one join: begun anew when more was committed meanwhile than is kept. */
   joinAttempts: 10,
   /** A snapshot lives this long for its further pages; so many at once. */

@@ -1,6 +1,6 @@
 import type { BOUNDS } from "../bounds.ts";
 import type { VerdictCommand } from "../domain/commands.ts";
-import type { HeldSession, HeldSessions, Hubs, Logger } from "../ports.ts";
+import type { Clock, HeldSession, HeldSessions, Hubs, Logger } from "../ports.ts";
 import type { Writer } from "../writer/writer.ts";
 import type { DueHub, HubWatch } from "./hub-watch.ts";
 import { hubOfProject } from "./share.ts";
@@ -13,8 +13,9 @@ interface Options {
   /** Whether the hub is dead or gone, by fresh knowledge. */
   readonly isOut: (hubId: string) => boolean;
   readonly writer: Pick<Writer, "submit">;
+  readonly clock: Clock;
   readonly log: Logger;
-  readonly bounds: Pick<typeof BOUNDS, "orphansPerRead" | "verdictBytes">;
+  readonly bounds: Pick<typeof BOUNDS, "orphansPerRead" | "orphanPassMs" | "verdictsInFlight" | "verdictBytes">;
 }
 
 /**
@@ -25,6 +26,8 @@ interface Options {
  */
 export class OrphanSweep {
   readonly #options: Options;
+  /** Monotonic times of the last passes over hubs that are due. */
+  readonly #passedAt = new Map<string, number>();
   #sweep: Promise<void> | undefined;
   #stopped = false;
 
@@ -34,9 +37,10 @@ export class OrphanSweep {
 
   /** Begins a pass over all hubs that are due, unless one is under way. */
   start(): void {
-    const { due } = this.#options.watch;
-    if (due.length === 0 || this.#stopped) return;
-    this.#sweep ??= this.#pass(due).finally(() => {
+    if (this.#stopped || this.#sweep !== undefined) return;
+    const due = this.#rested(this.#options.watch.due);
+    if (due.length === 0) return;
+    this.#sweep = this.#pass(due).finally(() => {
       this.#sweep = undefined;
     });
   }
@@ -48,50 +52,75 @@ export class OrphanSweep {
   }
 
   async #pass(due: readonly DueHub[]): Promise<void> {
+    const { clock, log } = this.#options;
     for (const hub of due) {
       try {
         await this.#sweepHub(hub);
       } catch (error) {
-        this.#options.log.debug({ err: error, hub: hub.hubId }, "sessions of a dead hub not read, will be tried again");
+        log.debug({ err: error, hub: hub.hubId }, "sessions of a dead hub not read, will be tried again");
       }
+      this.#passedAt.set(hub.hubId, clock.monotonic());
     }
   }
 
-  async #sweepHub({ hubId, beat, isOverdue }: DueHub): Promise<void> {
-    const { heldSessions, hubs, watch, isOut, bounds, log } = this.#options;
-    let lost = 0;
-    let last: HeldSession | undefined;
-    let page: readonly HeldSession[];
-    do {
-      page = await heldSessions.readOf(hubId, last, bounds.orphansPerRead);
-      if (last === undefined && page.length === 0) {
-        await hubs.remove(hubId, beat);
-        watch.forget(hubId);
-        return;
-      }
-      const { living } = watch;
-      const share = page.filter(
-        ({ projectId }) => isOverdue || hubOfProject(projectId, living) === this.#options.hubId,
-      );
-      const outcomes = await Promise.all(share.map((session) => this.#declareLost(hubId, session)));
-      lost += outcomes.filter((isLost) => isLost).length;
-      last = page.at(-1);
-    } while (page.length === bounds.orphansPerRead && isOut(hubId) && !this.#stopped);
-    if (lost > 0) log.warn({ hub: hubId, sessions: lost }, "sessions declared lost: their hub is gone");
+  /** Those not passed over a moment ago: what the other hubs have still to do need not be read again and again. */
+  #rested(due: readonly DueHub[]): DueHub[] {
+    const { clock, bounds } = this.#options;
+    const before = clock.monotonic() - bounds.orphanPassMs;
+    for (const hubId of this.#passedAt.keys()) {
+      if (!due.some((hub) => hub.hubId === hubId)) this.#passedAt.delete(hubId);
+    }
+    return due.filter(({ hubId }) => (this.#passedAt.get(hubId) ?? Number.NEGATIVE_INFINITY) <= before);
   }
 
-  /** Whether the session became `lost` by this very verdict. What failed is found again by the next pass. */
-  async #declareLost(hubId: string, { projectId, sessionId, incarnation, liveness }: HeldSession): Promise<boolean> {
+  async #sweepHub({ hubId, beat, isOverdue }: DueHub): Promise<void> {
+    const { hubs, watch, bounds, log } = this.#options;
+    const { living } = watch;
+    const isMine = ({ projectId }: HeldSession) => isOverdue || hubOfProject(projectId, living) === this.#options.hubId;
+    let isEmpty = true;
+    let lost = 0;
+    const waiting: HeldSession[] = [];
+    for await (const page of this.#pages(hubId)) {
+      isEmpty = false;
+      waiting.push(...page.filter(isMine));
+      while (waiting.length >= bounds.verdictsInFlight) {
+        lost += await this.#declareLost(hubId, waiting.splice(0, bounds.verdictsInFlight));
+      }
+    }
+    lost += await this.#declareLost(hubId, waiting);
+    if (lost > 0) log.warn({ hub: hubId, sessions: lost }, "sessions declared lost: their hub is gone");
+    if (!isEmpty) return;
+    await hubs.remove(hubId, beat);
+    watch.forget(hubId);
+  }
+
+  /** Ends early when the hub is heard of again, or this one stops. */
+  async *#pages(hubId: string): AsyncGenerator<readonly HeldSession[]> {
+    const { heldSessions, isOut, bounds } = this.#options;
+    let last: HeldSession | undefined;
+    do {
+      const page = await heldSessions.readOf(hubId, last, bounds.orphansPerRead);
+      if (page.length > 0) yield page;
+      last = page.length === bounds.orphansPerRead ? page.at(-1) : undefined;
+    } while (last !== undefined && isOut(hubId) && !this.#stopped);
+  }
+
+  /** How many of them became `lost` by these very verdicts. What failed is found again by the next pass. */
+  async #declareLost(hubId: string, sessions: readonly HeldSession[]): Promise<number> {
     const { writer, isOut, bounds } = this.#options;
-    const verdict: VerdictCommand = {
-      type: "verdict",
-      session_id: sessionId,
-      to: "lost",
-      condition: { hub_id: hubId, incarnation, liveness },
-      holds: () => isOut(hubId),
-      actor: { kind: "hub", id: this.#options.hubId },
-    };
-    const outcome = await writer.submit(projectId, verdict, bounds.verdictBytes);
-    return outcome.ok && outcome.value.results.some(({ changed }) => changed);
+    const outcomes = await Promise.all(
+      sessions.map(({ projectId, sessionId, incarnation, liveness }) => {
+        const verdict: VerdictCommand = {
+          type: "verdict",
+          session_id: sessionId,
+          to: "lost",
+          condition: { hub_id: hubId, incarnation, liveness },
+          holds: () => isOut(hubId),
+          actor: { kind: "hub", id: this.#options.hubId },
+        };
+        return writer.submit(projectId, verdict, bounds.verdictBytes);
+      }),
+    );
+    return outcomes.filter((outcome) => outcome.ok && outcome.value.results.some(({ changed }) => changed)).length;
   }
 }

@@ -5,7 +5,7 @@ import type { SessionDocument } from "./codec.ts";
 
 const HELD = { $in: ["online", "stale"] } as const;
 
-/** Both questions are ranges of one index of `sessions`, {liveness, hub_id, _id}. */
+/** Both questions are answered by ranges of one index of `sessions`; no document is looked at. */
 export class MongoHeldSessions implements HeldSessions {
   readonly #sessions: mongo.Collection<SessionDocument>;
 
@@ -26,16 +26,14 @@ export class MongoHeldSessions implements HeldSessions {
     const later = after === undefined ? {} : { _id: { $gt: sessionKey(after.projectId, after.sessionId) } };
     const found = await this.#sessions
       .find({ liveness: HELD, hub_id: hubId, ...later } as mongo.Filter<SessionDocument>, {
-        projection: { project_id: 1, session_id: 1, incarnation: 1, liveness: 1 },
+        projection: { liveness: 1, incarnation: 1 },
       })
       .sort({ _id: 1 })
       .limit(limit)
       .toArray();
-    return found.map(({ project_id, session_id, incarnation, liveness }) => ({
-      projectId: project_id,
-      sessionId: session_id,
-      incarnation,
-      liveness: liveness as HeldSession["liveness"],
-    }));
+    return found.map(({ _id, incarnation, liveness }) => {
+      const [projectId = "", sessionId = ""] = _id.split("/");
+      return { projectId, sessionId, incarnation, liveness: liveness as HeldSession["liveness"] };
+    });
   }
 }

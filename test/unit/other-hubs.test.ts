@@ -210,7 +210,7 @@ describe("a verdict that waits", () => {
       const verdict = other?.submitted[0];
       expect(verdict?.holds()).toBe(true);
       dead?.thaw();
-      await table.time.sleep(2 * BOUNDS.hubReadMs);
+      await table.time.sleep(BOUNDS.hubRaiseMs + BOUNDS.hubReadMs);
       expect(verdict?.holds()).toBe(false);
     });
   });
