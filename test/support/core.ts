@@ -1,8 +1,8 @@
 import { BOUNDS } from "../../server/bounds.ts";
 import type { Answer, Command } from "../../server/domain/commands.ts";
+import type { LeaseTerms } from "../../server/domain/liveness.ts";
 import { HeadWatch } from "../../server/following/head-watch.ts";
 import { Snapshots } from "../../server/following/snapshots.ts";
-import type { LeaseTerms } from "../../server/domain/liveness.ts";
 import { ActiveTime } from "../../server/liveness/active-time.ts";
 import { Leases } from "../../server/liveness/leases.ts";
 import type { ChangeLog, Logger, Projections } from "../../server/ports.ts";
