@@ -61,6 +61,14 @@ export interface EditCommand {
   readonly request_id: string;
 }
 
+/** An operator gives up a session whose agent is gone. */
+export interface ExpireCommand {
+  readonly type: "expire";
+  readonly session_id: string;
+  readonly actor: Actor;
+  readonly request_id: string;
+}
+
 /** The hub's own word on a session. Applied only while its condition still holds in the commit, else dropped: no change, no refusal. */
 export interface VerdictCommand {
   readonly type: "verdict";
@@ -77,7 +85,7 @@ export interface VerdictCommand {
   readonly actor: Actor;
 }
 
-export type Command = OpenCommand | PublishCommand | CreateCommand | EditCommand | VerdictCommand;
+export type Command = OpenCommand | PublishCommand | CreateCommand | EditCommand | ExpireCommand | VerdictCommand;
 
 /** What is true of the commit that a command is decided for. */
 export interface DecideContext {

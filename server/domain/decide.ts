@@ -1,5 +1,6 @@
 import type { Command, DecideContext, Decision } from "./commands.ts";
 import { decideCreate } from "./decide-create.ts";
+import { decideExpire } from "./decide-expire.ts";
 import { decideOpen } from "./decide-open.ts";
 import { decideEdit, decidePublish } from "./decide-publish.ts";
 import { decideVerdict } from "./decide-verdict.ts";
@@ -16,6 +17,8 @@ export function decide(command: Command, family: FamilyView, context: DecideCont
       return decideCreate(command, family, context);
     case "edit":
       return decideEdit(command, family, context);
+    case "expire":
+      return decideExpire(command, family, context);
     case "verdict":
       return decideVerdict(command, family, context);
   }

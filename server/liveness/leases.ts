@@ -119,12 +119,12 @@ export class Leases {
     clearInterval(this.#timer);
   }
 
+  /** What the log says of a session at the head. */
   #follow(project: Project, session: Session): void {
     const key = sessionKey(project.id, session.session_id);
     const lease = this.#leases.get(key);
     const isOurs = session.hub_id === this.#options.hubId && !isFinal(session.status);
     if (isOurs && lease?.incarnation === session.incarnation) {
-      if (session.version <= lease.version) return;
       if (session.liveness !== lease.liveness) lease.judgedAt = this.#options.active.now();
       lease.liveness = session.liveness;
       lease.version = session.version;
@@ -214,7 +214,9 @@ export class Leases {
     }
     if (this.#isAway || isLate()) this.#backAt = active.now();
     this.#isAway = false;
-    if (this.#leases.get(lease.key) === lease) this.#follow(lease.project, outcome.value.session.entity);
+    const { entity } = outcome.value.session;
+    // The log may have gone on since the decision.
+    if (this.#leases.get(lease.key) === lease && entity.version >= lease.version) this.#follow(lease.project, entity);
   }
 
   /** An agent without a connection could not come back while MongoDB was away: it has a ttl from its return. */

@@ -5,6 +5,7 @@ import { connectMongo } from "../../server/mongo/connection.ts";
 import { databaseOf } from "../../server/mongo/database.ts";
 import { MongoHeldSessions } from "../../server/mongo/held-sessions.ts";
 import { MongoHubs } from "../../server/mongo/hubs.ts";
+import { MongoLostSessions } from "../../server/mongo/lost-sessions.ts";
 import { prepareDatabase } from "../../server/mongo/prepare-database.ts";
 import { MongoProjections } from "../../server/mongo/projections.ts";
 import { freshDatabase } from "../support/database.ts";
@@ -13,6 +14,7 @@ import { beatsContract } from "./beats.ts";
 import { changeLogContract } from "./change-log.ts";
 import { heldSessionsContract } from "./held-sessions.ts";
 import { hubsContract } from "./hubs.ts";
+import { lostSessionsContract } from "./lost-sessions.ts";
 import { projectionsContract } from "./projections.ts";
 
 const database = freshDatabase();
@@ -39,6 +41,10 @@ async function emptied() {
 
 changeLogContract("MongoDB", async () => new MongoChangeLog(await emptied(), QUIET));
 projectionsContract("MongoDB", async () => new MongoProjections(await emptied()));
+lostSessionsContract("MongoDB", async () => {
+  const db = await emptied();
+  return { projections: new MongoProjections(db), lostSessions: new MongoLostSessions(db) };
+});
 beatsContract("MongoDB", async () => {
   const db = await emptied();
   const beats = new MongoBeats(db);
@@ -83,4 +89,11 @@ test("looking for the sessions of dead hubs touches neither those of the living 
     expect(keysExamined).toBeLessThan(20);
     expect(docsExamined).toBe(0);
   }
+});
+
+test("[B12] looking for lost sessions reads the index of the lost ones alone", async () => {
+  const db = await emptied();
+  const query = { liveness: "lost", lost_at: { $lt: new Date() } };
+  const plan = await db.collection("sessions").find(query).sort({ lost_at: 1 }).limit(10).explain("queryPlanner");
+  expect(JSON.stringify(plan.queryPlanner.winningPlan)).toContain('"indexName":"lost_at_1"');
 });

@@ -6,6 +6,7 @@ import type { MemoryProjections } from "../../server/memory/projections.ts";
 import type { Project } from "../../server/writer/project.ts";
 import type { Request } from "./actors.ts";
 import type { Follower } from "./follower.ts";
+import { LEASE } from "./sim-hub.ts";
 
 /** [D3] [D4] Numbers of changes and versions have no hole, times do not go back, one epoch. */
 export function checkLog(entries: readonly Entry[]): void {
@@ -40,6 +41,61 @@ function foldAll(entries: readonly Entry[], upTo = Number.POSITIVE_INFINITY): Ma
     }
   }
   return families;
+}
+
+export function signKey(hubId: string, projectId: string, sessionId: string, incarnation: number): string {
+  return `${hubId}/${projectId}/${sessionId}/${incarnation}`;
+}
+
+/**
+ * [B10] [B11] [B14] Each verdict was due when it was decided: none against an agent that was heard of, none for one that
+ * was not, none twice, and every return from lost is counted.
+ */
+export function checkVerdicts(entries: readonly Entry[], signs: ReadonlyMap<string, readonly number[]>): void {
+  const families = new Map<string, Family>();
+  const staleAt = new Map<string, number>();
+  for (const { at, changes } of entries) {
+    for (const change of changes) {
+      const family = families.get(change.session_id) ?? new Family();
+      families.set(change.session_id, family);
+      const before = family.session?.entity;
+      foldChange(family, change, at);
+      const after = family.session?.entity;
+      if (change.kind !== "session" || before === undefined || after === undefined) continue;
+      const attempts = (after.metadata.recovery_attempts ?? 0) as number;
+      const counted = attempts - ((before.metadata.recovery_attempts ?? 0) as number);
+      const isBack = before.liveness === "lost" && after.liveness === "online";
+      if (counted !== (isBack ? 1 : 0)) throw new Error(`change ${change.seq} counts ${counted} recoveries`);
+      if (change.type !== "liveness" || change.incarnation !== undefined) continue;
+      const key = signKey(change.actor.id, before.project_id, before.session_id, before.incarnation);
+      const now = Date.parse(at);
+      // Times are whole milliseconds here: in the one of the verdict a sign may have come before it or after.
+      const isBefore = (sign: number) => (after.liveness === "online" ? sign <= now : sign < now);
+      const heardAt = signs.get(key)?.findLast(isBefore) ?? Number.NEGATIVE_INFINITY;
+      const name = `${before.liveness} → ${after.liveness} at ${at} (change ${change.seq}) by ${key}, heard at ${heardAt}`;
+      if (before.hub_id !== change.actor.id) throw new Error(`${name}: not the owner's hub`);
+      const silentMs = now - heardAt + 1;
+      if (after.liveness === "stale") {
+        if (before.liveness !== "online" || silentMs < LEASE.ttlMs) throw new Error(name);
+        staleAt.set(key, now);
+      } else if (after.liveness === "lost") {
+        const staleMs = now - (staleAt.get(key) ?? now) + 1;
+        if (before.liveness !== "stale" || staleMs < LEASE.graceMs || silentMs < LEASE.ttlMs) throw new Error(name);
+      } else if (silentMs > LEASE.ttlMs + 1) {
+        throw new Error(name);
+      }
+    }
+  }
+}
+
+/** [B10] When all agents are long silent, the hubs that live have said so of every session that is theirs. */
+export function checkSilent(entries: readonly Entry[], hubIds: ReadonlySet<string>): void {
+  for (const { session } of foldAll(entries).values()) {
+    const { hub_id = "", liveness, session_id } = session?.entity ?? {};
+    if (hubIds.has(hub_id) && liveness !== "lost" && liveness !== "ended") {
+      throw new Error(`${session_id} of ${hub_id} is still ${liveness}`);
+    }
+  }
 }
 
 /** Documents equal the fold of the log, hidden fields too, and the mark is at its end. */

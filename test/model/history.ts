@@ -13,7 +13,10 @@ import {
   checkLog,
   checkMarks,
   checkRequests,
+  checkSilent,
+  checkVerdicts,
   checkVisible,
+  signKey,
 } from "./checks.ts";
 import { type Faults, MajorityLag, NO_FAULTS, Wire } from "./faulty-ports.ts";
 import { Follower } from "./follower.ts";
@@ -31,6 +34,8 @@ export class World {
   readonly changeLog = new MemoryChangeLog();
   readonly projections = new MemoryProjections();
   readonly requests: Request[] = [];
+  /** When each hub heard of the owner of a session: see `signKey`. */
+  readonly signs = new Map<string, number[]>();
   /** What happened, for the message of a failure. */
   readonly trace: string[] = [];
   faults: Faults = NO_FAULTS;
@@ -75,6 +80,7 @@ export class World {
     for (const projectId of PROJECTS) {
       const entries = this.changeLog.entries(projectId);
       checkLog(entries);
+      checkVerdicts(entries, this.signs);
       await checkDocuments(projectId, entries, this.projections);
       for (const hub of this.#hubs) if (!hub.isDead) checkCaches(hub.core.projects.known(projectId), entries);
     }
@@ -86,6 +92,8 @@ export class World {
   async #settle(followers: readonly Follower[]): Promise<void> {
     this.faults = NO_FAULTS;
     await this.time.sleep(1_500);
+    const alive = new Set(this.#hubs.filter((hub) => !hub.isDead).map(({ hubId }) => hubId));
+    for (const projectId of PROJECTS) checkSilent(this.changeLog.entries(projectId), alive);
     for (const hub of this.#hubs) {
       if (!hub.isDead && hub.core.writer.openJobs > 0)
         throw new Error(`${hub.core.writer.openJobs} requests were never answered`);
@@ -180,6 +188,13 @@ export class World {
 
   #throwErrors(): void {
     if (this.#errors.length > 0) throw this.#errors[0];
+  }
+
+  heard(hub: SimHub, projectId: string, sessionId: string, incarnation: number): void {
+    const key = signKey(hub.hubId, projectId, sessionId, incarnation);
+    const signs = this.signs.get(key);
+    if (signs === undefined) this.signs.set(key, [this.time.now()]);
+    else signs.push(this.time.now());
   }
 
   someHub(): SimHub {

@@ -4,6 +4,8 @@ import type { MemoryProjections } from "../../server/memory/projections.ts";
 import type { Logger } from "../../server/ports.ts";
 import type { Outcome } from "../../server/writer/outcome.ts";
 import { repairAll } from "../../server/writer/repair.ts";
+import type { Session } from "../../shared/entities.ts";
+import { sessionKey } from "../../shared/ids.ts";
 import { Core } from "../support/core.ts";
 import type { VirtualTime } from "../support/virtual-time.ts";
 import { FaultyChangeLog, FaultyProjections, type MajorityLag, type Wire } from "./faulty-ports.ts";
@@ -30,10 +32,19 @@ const BOUNDS = {
   raiseProjectedMs: 40,
   projectionHoleMs: 80,
   headPollMs: 40,
+  activeTickMs: 50,
+  stallMs: 50,
+  leaseSweepMs: 12,
+  verdictsInFlight: 2,
+  verdictRetryMs: 20,
+  verdictLateMs: 60,
   snapshotTtlMs: 500,
 };
 
 const LIMITS = { snapshot_page: 2, replay_changes: 20 };
+
+/** Short, so that agents fall silent for longer. */
+export const LEASE = { ttlMs: 100, graceMs: 60 };
 
 interface Shared {
   readonly time: VirtualTime;
@@ -50,6 +61,8 @@ export class SimHub {
   readonly hubId: string;
   readonly died: Promise<void>;
   readonly core: Core;
+  /** Sessions that are open on a connection here, and on which. */
+  readonly #open = new Map<string, object>();
   readonly #wire: Wire;
   #die = () => {};
 
@@ -67,6 +80,8 @@ export class SimHub {
       bounds: BOUNDS,
       limits: LIMITS,
       log,
+      leaseTerms: () => LEASE,
+      isOpen: (projectId, sessionId) => this.#open.has(sessionKey(projectId, sessionId)),
     });
   }
 
@@ -88,6 +103,19 @@ export class SimHub {
 
   submit(projectId: string, command: Command): Promise<Outcome<Answer>> {
     return this.core.submit(projectId, command);
+  }
+
+  /** The session is open on this connection now. */
+  hold(connection: object, session: Session): void {
+    const project = this.core.projects.known(session.project_id);
+    const current = project?.peek(session.session_id)?.session?.entity ?? session;
+    if (project === undefined || this.core.leases.hold(project, current) === undefined) return;
+    this.#open.set(sessionKey(session.project_id, session.session_id), connection);
+  }
+
+  /** The connection is gone. */
+  release(connection: object): void {
+    for (const [key, holder] of this.#open) if (holder === connection) this.#open.delete(key);
   }
 
   /** As SIGKILL: nothing is answered any more. */
