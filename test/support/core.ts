@@ -100,6 +100,10 @@ export class Core {
     return outcome.value;
   }
 
+  onHubDeath(isMine: (projectId: string) => boolean): void {
+    this.#projectionWatch.onHubDeath(isMine);
+  }
+
   onPrimaryChange(): void {
     this.#primaryChanges += 1;
     this.#projectionWatch.onPrimaryChange();

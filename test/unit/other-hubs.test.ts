@@ -2,7 +2,6 @@ import { describe, expect, test } from "vitest";
 import { BOUNDS } from "../../server/bounds.ts";
 import type { VerdictCommand } from "../../server/domain/commands.ts";
 import type { LogChange } from "../../server/domain/records.ts";
-import { ActiveTime } from "../../server/liveness/active-time.ts";
 import { OtherHubs } from "../../server/liveness/other-hubs.ts";
 import { hubOfProject } from "../../server/liveness/share.ts";
 import { MemoryChangeLog } from "../../server/memory/change-log.ts";
@@ -29,7 +28,6 @@ class SimulatedHub {
   readonly submitted: VerdictCommand[] = [];
   /** It can do nothing at all, like a stopped process; undefined: it runs. */
   #frozen: Gate | undefined;
-  readonly #active: ActiveTime;
 
   constructor(hubId: string, { time, changeLog, projections, rows }: Table) {
     const log: Logger = {
@@ -39,7 +37,6 @@ class SimulatedHub {
       error: (_fields, message) => this.warnings.push(message),
     };
     this.core = new Core({ hubId, time, changeLog, projections });
-    this.#active = new ActiveTime({ clock: time, bounds: BOUNDS });
     const thawed = async () => this.#frozen?.passed;
     const hubs: Hubs = {
       raise: async (id) => thawed().then(() => rows.raise(id)),
@@ -49,7 +46,7 @@ class SimulatedHub {
     this.others = new OtherHubs({
       ...{ hubId, hubs, clock: time, log, bounds: BOUNDS, ttlMs: TTL, graceMs: GRACE },
       heldSessions: new MemoryHeldSessions(projections),
-      active: this.#active,
+      active: this.core.active,
       writer: {
         submit: (projectId, command, bytes) => {
           this.submitted.push(command as VerdictCommand);
@@ -71,7 +68,6 @@ class SimulatedHub {
 
   end(): void {
     this.freeze();
-    this.#active.stop();
     this.core.stop();
   }
 }
