@@ -9,8 +9,9 @@ import { MemoryHeldSessions } from "../../server/memory/held-sessions.ts";
 import { MemoryHubs } from "../../server/memory/hubs.ts";
 import { MemoryProjections } from "../../server/memory/projections.ts";
 import type { Hubs, Logger } from "../../server/ports.ts";
+import type { Session } from "../../shared/entities.ts";
 import { Core } from "../support/core.ts";
-import { openOf } from "../support/entries.ts";
+import { AT, creation, entryOf, openOf } from "../support/entries.ts";
 import { Gate } from "../support/scripted.ts";
 import { VirtualTime } from "../support/virtual-time.ts";
 
@@ -53,7 +54,7 @@ class SimulatedHub {
           return this.core.writer.submit(projectId, command, bytes);
         },
       },
-      onDeath: () => {},
+      onDeath: (isMine) => this.core.onHubDeath(isMine),
     });
   }
 
@@ -174,6 +175,21 @@ describe("a hub that dies", () => {
       }
       await table.time.sleep(JUDGED);
       expect(await table.verdicts()).toEqual(PROJECTS.map((project) => `${project}/s1 lost`));
+    });
+  });
+
+  test("[Y4] a session that it committed and did not project is found all the same, in a project nobody uses", async () => {
+    const table = new Table();
+    await table.run(async () => {
+      const [dead] = await table.hubs("a", "b", "c");
+      const created = creation(1, "s0", "p0");
+      const state = { ...(created.state as Session), hub_id: "a" };
+      await table.changeLog.append([
+        entryOf([{ ...created, state } as LogChange], { project_id: "p0", hub_id: "a", at: AT }),
+      ]);
+      dead?.end();
+      await table.time.sleep(JUDGED + 1_000);
+      expect(await table.verdicts()).toEqual(["p0/s0 lost"]);
     });
   });
 
