@@ -110,6 +110,7 @@ export class Leases {
       if (change.kind !== "session" || !mayMatter(change)) continue;
       const session = project.peek(change.session_id)?.session?.entity ?? (change.state as Session | undefined);
       if (session !== undefined) this.#follow(project, session);
+      else this.#followPatch(sessionKey(project.id, change.session_id), change);
     }
   }
 
@@ -125,13 +126,26 @@ export class Leases {
     const lease = this.#leases.get(key);
     const isOurs = session.hub_id === this.#options.hubId && !isFinal(session.status);
     if (isOurs && lease?.incarnation === session.incarnation) {
-      if (session.liveness !== lease.liveness) lease.judgedAt = this.#options.active.now();
-      lease.liveness = session.liveness;
-      lease.version = session.version;
+      this.#learn(lease, session.liveness, session.version);
       return;
     }
     if (lease !== undefined) this.#drop(lease);
     if (isOurs && session.liveness !== "lost") this.#begin(key, project, session);
+  }
+
+  /** The same where the session is not in memory any more: as much as its patch says. */
+  #followPatch(key: string, { patch, version }: LogChange): void {
+    const lease = this.#leases.get(key);
+    if (lease === undefined) return;
+    const { hub_id = this.#options.hubId, liveness = lease.liveness } = (patch ?? {}) as Partial<Session>;
+    if (hub_id !== this.#options.hubId || liveness === "ended") this.#drop(lease);
+    else this.#learn(lease, liveness, version);
+  }
+
+  #learn(lease: Lease, liveness: Session["liveness"], version: number): void {
+    if (liveness !== lease.liveness) lease.judgedAt = this.#options.active.now();
+    lease.liveness = liveness;
+    lease.version = version;
   }
 
   #begin(key: string, project: Project, session: Session): void {
