@@ -319,6 +319,27 @@ describe("[B10] nobody is judged for what the hub could not hear:", () => {
   );
 
   test(
+    "an outage is over when MongoDB is back, though nothing else was to be said meanwhile",
+    play(async (play) => {
+      const core = play.core();
+      await play.hold(core, openOf(), false);
+      await play.time.sleep(TERMS.ttlMs - 500);
+      play.isAway = true;
+      void core.submit("p", openOf("other"));
+      await play.time.sleep(6_000);
+      play.isAway = false;
+      // The owner tries to come back; for a long time nobody is silent.
+      for (let tries = 0; tries < 10; tries++) {
+        core.leases.onOwnerSeen("p", "s", 1);
+        await play.time.sleep(TERMS.ttlMs / 2);
+      }
+      expect(play.said()).toEqual([]);
+      await play.time.sleep(TERMS.ttlMs / 2 + VERDICT_MS);
+      expect(play.said()).toEqual(["stale"]);
+    }),
+  );
+
+  test(
     "an owner who returns while the verdict is on its way is not judged, though both are decided together",
     play(async (play) => {
       const core = play.core();
