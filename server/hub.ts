@@ -181,6 +181,7 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
     isOpen: (projectId, sessionId) => owners.get(projectId, sessionId) !== undefined,
     bounds,
   });
+  onStop(() => leases.stop());
   const lostExpiry = new LostExpiry({
     hubId,
     expiryMs: config.LOST_EXPIRY_MS,

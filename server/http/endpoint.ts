@@ -105,7 +105,7 @@ function readCall<Q extends z.ZodType>(
     value: {
       requestId: requestIdOf(response),
       identity,
-      actor: { kind: identity.role === "agent" ? "agent" : "operator", id: identity.keyId },
+      actor: { kind: identity.role === "agent" ? "agent" : "operator", id: `key:${identity.keyId}` },
       path: request.params as Record<string, string>,
       query: query.value,
       header: (name) => request.get(name),

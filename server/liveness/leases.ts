@@ -110,6 +110,7 @@ export class Leases {
       if (change.kind !== "session" || !mayMatter(change)) continue;
       const session = project.peek(change.session_id)?.session?.entity ?? (change.state as Session | undefined);
       if (session !== undefined) this.#follow(project, session);
+      else this.#followPatch(sessionKey(project.id, change.session_id), change);
     }
   }
 
@@ -125,13 +126,26 @@ export class Leases {
     const lease = this.#leases.get(key);
     const isOurs = session.hub_id === this.#options.hubId && !isFinal(session.status);
     if (isOurs && lease?.incarnation === session.incarnation) {
-      if (session.liveness !== lease.liveness) lease.judgedAt = this.#options.active.now();
-      lease.liveness = session.liveness;
-      lease.version = session.version;
+      this.#learn(lease, session.liveness, session.version);
       return;
     }
     if (lease !== undefined) this.#drop(lease);
     if (isOurs && session.liveness !== "lost") this.#begin(key, project, session);
+  }
+
+  /** The same where the session is not in memory any more: as much as its patch says. */
+  #followPatch(key: string, { patch, version }: LogChange): void {
+    const lease = this.#leases.get(key);
+    if (lease === undefined) return;
+    const { hub_id = this.#options.hubId, liveness = lease.liveness } = (patch ?? {}) as Partial<Session>;
+    if (hub_id !== this.#options.hubId || liveness === "ended") this.#drop(lease);
+    else this.#learn(lease, liveness, version);
+  }
+
+  #learn(lease: Lease, liveness: Session["liveness"], version: number): void {
+    if (liveness !== lease.liveness) lease.judgedAt = this.#options.active.now();
+    lease.liveness = liveness;
+    lease.version = version;
   }
 
   #begin(key: string, project: Project, session: Session): void {
@@ -163,16 +177,27 @@ export class Leases {
     const isLate = now - this.#sweptAt > bounds.leaseSweepMs + bounds.stallMs;
     this.#sweptAt = now;
     if (isLate || now < this.#restUntil || this.#isStopped) return;
+    if (this.#isAway) this.#probe();
+    else this.#judgeDue();
+  }
+
+  #judgeDue(): void {
     const due = this.#dueNow();
-    const most = this.#isAway ? 1 : bounds.verdictsInFlight;
     for (const lease of this.#leases.values()) {
-      if (this.#judging >= most) return;
+      if (this.#judging >= this.#options.bounds.verdictsInFlight) return;
       if (lease.isJudging) continue;
       const verdict = due(lease);
-      // While MongoDB is away a verdict is how its return is noticed.
-      if (verdict !== undefined && (this.#isAway || !this.#isExcused(lease))) void this.#judge(lease, verdict);
+      if (verdict !== undefined && !this.#isExcused(lease)) void this.#judge(lease, verdict);
       else if (lease.liveness === "lost" && !this.#isOpen(lease)) this.#drop(lease);
     }
+  }
+
+  /** Any verdict, due or not, tells whether MongoDB is back. */
+  #probe(): void {
+    if (this.#judging > 0) return;
+    const [lease] = this.#leases.values();
+    if (lease === undefined) this.#isAway = false;
+    else void this.#judge(lease, this.#dueNow()(lease) ?? "online");
   }
 
   /** The verdict that is due at this moment, for any number of leases. */
@@ -190,15 +215,18 @@ export class Leases {
   async #judge(lease: Lease, to: Verdict): Promise<void> {
     const { hubId, writer, clock, active, bounds } = this.#options;
     const askedAt = clock.monotonic();
-    const isLate = () => clock.monotonic() - askedAt > bounds.verdictLateMs;
     const isDue = () => this.#leases.get(lease.key) === lease && this.#dueNow()(lease) === to;
-    const isExcused = () => this.#isExcused(lease) || (isLate() && !this.#isOpen(lease));
+    let isLate = false;
     const command: VerdictCommand = {
       type: "verdict",
       session_id: lease.sessionId,
       to,
       condition: { hub_id: hubId, incarnation: lease.incarnation, liveness: lease.liveness },
-      holds: () => !this.#isStopped && isDue() && !isExcused(),
+      holds: () => {
+        isLate = clock.monotonic() - askedAt > bounds.verdictLateMs;
+        if (this.#isStopped || !isDue() || this.#isExcused(lease)) return false;
+        return !isLate || this.#isOpen(lease);
+      },
       actor: { kind: "hub", id: hubId },
     };
     if (to !== "online") lease.heardBefore = lease.heardAt;
@@ -207,16 +235,21 @@ export class Leases {
     const outcome = await writer.submit(lease.project.id, command, bounds.verdictBytes);
     this.#judging -= 1;
     lease.isJudging = false;
-    if (!outcome.ok) {
+    if (!outcome.ok && outcome.refusal.code !== "NOT_FOUND") {
       this.#isAway = true;
       this.#restUntil = clock.monotonic() + bounds.verdictRetryMs;
       return;
     }
-    if (this.#isAway || isLate()) this.#backAt = active.now();
+    if (this.#isAway || isLate) this.#backAt = active.now();
     this.#isAway = false;
-    const { entity } = outcome.value.session;
-    // The log may have gone on since the decision.
-    if (this.#leases.get(lease.key) === lease && entity.version >= lease.version) this.#follow(lease.project, entity);
+    if (this.#leases.get(lease.key) !== lease) return;
+    if (!outcome.ok) this.#drop(lease);
+    else this.#onDecided(lease, outcome.value.session.entity);
+  }
+
+  /** What the log said when the verdict was decided; it may have gone on since. */
+  #onDecided(lease: Lease, session: Session): void {
+    if (session.version >= lease.version) this.#follow(lease.project, session);
   }
 
   /** An agent without a connection could not come back while MongoDB was away: it has a ttl from its return. */

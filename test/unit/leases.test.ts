@@ -226,6 +226,28 @@ describe("[B10] a lease", () => {
   );
 });
 
+test(
+  "[B11] an agent that is heard of is back online, whoever said that it was lost, and with its session out of memory",
+  play(async (play) => {
+    const core = play.core("h1", { headPollMs: 100, cachedFamilies: 1 });
+    const other = play.core("h2");
+    const lease = await play.hold(core);
+    await play.hold(core, openOf("more"));
+    await other.answer("p", {
+      type: "verdict",
+      session_id: "s",
+      to: "lost",
+      condition: { hub_id: "h1", incarnation: 1, liveness: "online" },
+      holds: () => true,
+      actor: { kind: "hub", id: "h2" },
+    });
+    expect((await core.projects.get("p")).peek("s")).toBeUndefined();
+    await play.beat(core, lease, 20_000);
+    expect(play.said()).toEqual(["lost", "online"]);
+    expect(play.metadata()).toEqual({ recovery_attempts: 1 });
+  }),
+);
+
 describe("[B10] nobody is judged for what the hub could not hear:", () => {
   test(
     "a hub that was stalled extends all leases by the stall",
@@ -292,6 +314,27 @@ describe("[B10] nobody is judged for what the hub could not hear:", () => {
       expect(play.said()).toEqual([]);
       // Its return is noticed by an append and a verdict that are sent again, a second apart at most.
       await play.time.sleep(2_000 + 2 * VERDICT_MS);
+      expect(play.said()).toEqual(["stale"]);
+    }),
+  );
+
+  test(
+    "an outage is over when MongoDB is back, though nothing else was to be said meanwhile",
+    play(async (play) => {
+      const core = play.core();
+      await play.hold(core, openOf(), false);
+      await play.time.sleep(TERMS.ttlMs - 500);
+      play.isAway = true;
+      void core.submit("p", openOf("other"));
+      await play.time.sleep(6_000);
+      play.isAway = false;
+      // The owner tries to come back; for a long time nobody is silent.
+      for (let tries = 0; tries < 10; tries++) {
+        core.leases.onOwnerSeen("p", "s", 1);
+        await play.time.sleep(TERMS.ttlMs / 2);
+      }
+      expect(play.said()).toEqual([]);
+      await play.time.sleep(TERMS.ttlMs / 2 + VERDICT_MS);
       expect(play.said()).toEqual(["stale"]);
     }),
   );
