@@ -3,7 +3,7 @@ import type { VerdictCommand } from "../domain/commands.ts";
 import type { Clock, HeldSession, HeldSessions, Hubs, Logger } from "../ports.ts";
 import type { Writer } from "../writer/writer.ts";
 import type { DueHub, HubWatch } from "./hub-watch.ts";
-import { hubOfProject } from "./share.ts";
+import { shareOf } from "./share.ts";
 
 interface Options {
   readonly hubId: string;
@@ -75,14 +75,13 @@ export class OrphanSweep {
 
   async #sweepHub({ hubId, beat, isOverdue }: DueHub): Promise<void> {
     const { hubs, watch, bounds, log } = this.#options;
-    const { living } = watch;
-    const isMine = ({ projectId }: HeldSession) => isOverdue || hubOfProject(projectId, living) === this.#options.hubId;
+    const isShare = shareOf(this.#options.hubId, watch.living);
     let isEmpty = true;
     let lost = 0;
     const waiting: HeldSession[] = [];
     for await (const page of this.#pages(hubId)) {
       isEmpty = false;
-      waiting.push(...page.filter(isMine));
+      waiting.push(...page.filter(({ projectId }) => isOverdue || isShare(projectId)));
       while (waiting.length >= bounds.verdictsInFlight) {
         lost += await this.#declareLost(hubId, waiting.splice(0, bounds.verdictsInFlight));
       }
