@@ -94,7 +94,7 @@ export const SETTINGS = {
   ),
   LEASE_GRACE_MS: setting(
     integer(100, 3_600_000).default(30_000),
-    "A stale session is lost after so long, milliseconds.",
+    "A stale session, or one whose hub is gone, is lost after so long, milliseconds.",
   ),
   MAX_BEATS_PER_SECOND: setting(
     integer(1, 1_000_000).default(2_000),
