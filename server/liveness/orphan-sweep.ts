@@ -89,7 +89,7 @@ export class OrphanSweep {
     lost += await this.#declareLost(hubId, waiting);
     if (lost > 0) log.warn({ hub: hubId, sessions: lost }, "sessions declared lost: their hub is gone");
     if (!isEmpty) return;
-    await hubs.remove(hubId, beat);
+    if (beat !== undefined) await hubs.remove(hubId, beat);
     watch.forget(hubId);
   }
 
@@ -107,6 +107,7 @@ export class OrphanSweep {
   /** How many of them became `lost` by these very verdicts. What failed is found again by the next pass. */
   async #declareLost(hubId: string, sessions: readonly HeldSession[]): Promise<number> {
     const { writer, isOut, bounds } = this.#options;
+    if (this.#stopped) return 0;
     const outcomes = await Promise.all(
       sessions.map(({ projectId, sessionId, incarnation, liveness }) => {
         const verdict: VerdictCommand = {
@@ -114,7 +115,7 @@ export class OrphanSweep {
           session_id: sessionId,
           to: "lost",
           condition: { hub_id: hubId, incarnation, liveness },
-          holds: () => isOut(hubId),
+          holds: () => !this.#stopped && isOut(hubId),
           actor: { kind: "hub", id: this.#options.hubId },
         };
         return writer.submit(projectId, verdict, bounds.verdictBytes);
