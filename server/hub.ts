@@ -14,6 +14,7 @@ import { createHttpServer } from "./http/http-server.ts";
 import { ActiveTime } from "./liveness/active-time.ts";
 import { FleetLease } from "./liveness/fleet-lease.ts";
 import { Heartbeats } from "./liveness/heartbeats.ts";
+import { LeaseSweep } from "./liveness/lease-sweep.ts";
 import { Leases } from "./liveness/leases.ts";
 import { LostExpiry } from "./liveness/lost-expiry.ts";
 import { Owners } from "./liveness/owners.ts";
@@ -171,8 +172,10 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
     bounds,
   });
   onStop(() => fleetLease.stop());
-  const leases = new Leases({
+  const leases = new Leases({ hubId, active, bounds });
+  const leaseSweep = new LeaseSweep({
     hubId,
+    leases,
     writer,
     clock,
     active,
@@ -180,7 +183,7 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
     isOpen: (projectId, sessionId) => owners.get(projectId, sessionId) !== undefined,
     bounds,
   });
-  onStop(() => leases.stop());
+  onStop(() => leaseSweep.stop());
   const lostExpiry = new LostExpiry({
     hubId,
     expiryMs: config.LOST_EXPIRY_MS,
@@ -247,7 +250,7 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
   );
   onStop(async () => {
     draining = true;
-    leases.stop();
+    leaseSweep.stop();
     await settle(() => writer.openJobs === 0);
     await gateway.close({
       code: "DRAINING",
