@@ -71,8 +71,9 @@ export const BOUNDS = {
   /** Verdicts under way at once, and the size that one counts with in the queues: agents' publishes need room too. */
   verdictsInFlight: 1_000,
   verdictBytes: 200,
-  /** Pause after a verdict that MongoDB did not take; one that took longer than the second tells that it was away. */
+  /** Pause after a verdict that MongoDB did not take. */
   verdictRetryMs: 1_000,
+  /** A verdict that waited longer to be decided tells that MongoDB was away. */
   verdictLateMs: 2_000,
   /** How often the number of agents is looked at, and the longest time that it takes to tell all of them something. */
   fleetCheckMs: 1_000,

@@ -14,6 +14,7 @@ import { createHttpServer } from "./http/http-server.ts";
 import { ActiveTime } from "./liveness/active-time.ts";
 import { FleetLease } from "./liveness/fleet-lease.ts";
 import { Heartbeats } from "./liveness/heartbeats.ts";
+import { LeaseSweep } from "./liveness/lease-sweep.ts";
 import { Leases } from "./liveness/leases.ts";
 import { LostExpiry } from "./liveness/lost-expiry.ts";
 import { OtherHubs } from "./liveness/other-hubs.ts";
@@ -172,8 +173,10 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
     bounds,
   });
   onStop(() => fleetLease.stop());
-  const leases = new Leases({
+  const leases = new Leases({ hubId, active, bounds });
+  const leaseSweep = new LeaseSweep({
     hubId,
+    leases,
     writer,
     clock,
     active,
@@ -181,7 +184,7 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
     isOpen: (projectId, sessionId) => owners.get(projectId, sessionId) !== undefined,
     bounds,
   });
-  onStop(() => leases.stop());
+  onStop(() => leaseSweep.stop());
   const lostExpiry = new LostExpiry({
     hubId,
     expiryMs: config.LOST_EXPIRY_MS,
@@ -264,7 +267,7 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
   );
   onStop(async () => {
     draining = true;
-    leases.stop();
+    leaseSweep.stop();
     await otherHubs.stopJudging();
     await settle(() => writer.openJobs === 0);
     await gateway.close({

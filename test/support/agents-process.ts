@@ -79,3 +79,5 @@ createInterface({ input: process.stdin }).on("line", (command) => {
     for (const agent of agents) agent.drop();
   }
 });
+// The test is over, however it ended.
+process.stdin.on("close", () => process.exit());

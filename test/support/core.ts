@@ -4,6 +4,7 @@ import type { LeaseTerms } from "../../server/domain/liveness.ts";
 import { HeadWatch } from "../../server/following/head-watch.ts";
 import { Snapshots } from "../../server/following/snapshots.ts";
 import { ActiveTime } from "../../server/liveness/active-time.ts";
+import { LeaseSweep } from "../../server/liveness/lease-sweep.ts";
 import { Leases } from "../../server/liveness/leases.ts";
 import type { ChangeLog, Logger, Projections } from "../../server/ports.ts";
 import type { Outcome } from "../../server/writer/outcome.ts";
@@ -40,6 +41,7 @@ export class Core {
   readonly writer: Writer;
   readonly active: ActiveTime;
   readonly leases: Leases;
+  readonly leaseSweep: LeaseSweep;
   readonly snapshots: Snapshots;
   readonly following: {
     readonly projects: Projects;
@@ -73,9 +75,11 @@ export class Core {
     this.projector = projector;
     this.writer = new Writer({ ...common, hubId, limits, projects, projector, marks });
     this.active = new ActiveTime(common);
-    this.leases = new Leases({
+    this.leases = new Leases({ ...common, hubId, active: this.active });
+    this.leaseSweep = new LeaseSweep({
       ...common,
       hubId,
+      leases: this.leases,
       writer: this.writer,
       active: this.active,
       terms: options.leaseTerms ?? (() => ENDLESS),
@@ -111,7 +115,7 @@ export class Core {
 
   /** Timers and all; what is under way may still go on. */
   stop(): void {
-    this.leases.stop();
+    this.leaseSweep.stop();
     this.active.stop();
     this.writer.stop();
     this.projector.stop();

@@ -376,7 +376,7 @@ describe("[B10] nobody is judged for what the hub could not hear:", () => {
       const core = play.core();
       await play.hold(core);
       await play.time.sleep(TERMS.ttlMs - 100);
-      core.leases.stop();
+      core.leaseSweep.stop();
       await play.time.sleep(600_000);
       expect(play.said()).toEqual([]);
     }),
