@@ -61,8 +61,45 @@ export const BOUNDS = {
   positionEveryMs: 5_000,
   /** `heartbeats` frames at most this often, per project. */
   heartbeatFrameMs: 1_000,
+  /** How often the hub looks whether it is running, and how late it may be before the rest counts as a stall. */
+  activeTickMs: 250,
+  stallMs: 250,
+  /** Sessions that this hub holds leases of: past it an open is `OVERLOADED`. About 60 MB. */
+  leases: 200_000,
+  /** How often expired leases are looked for: two of these, and a commit, fit into the 2 s that a verdict may take. */
+  leaseSweepMs: 250,
+  /** Verdicts under way at once, and the size that one counts with in the queues: agents' publishes need room too. */
+  verdictsInFlight: 1_000,
+  verdictBytes: 200,
+  /** Pause after a verdict that MongoDB did not take. */
+  verdictRetryMs: 1_000,
+  /** A verdict that waited longer to be decided tells that MongoDB was away. */
+  verdictLateMs: 2_000,
+  /** How often the number of agents is looked at, and the longest time that it takes to tell all of them something. */
+  fleetCheckMs: 1_000,
+  leaseTellMs: 5_000,
+  /** How often sessions that are lost for LOST_EXPIRY are looked for, how many at once, and the pause between. */
+  lostExpirySweepMs: 60_000,
+  lostExpiryBatch: 200,
+  lostExpiryPauseMs: 100,
+  /** What was found must be decided within this: a session that is back and lost again needs longer. */
+  lostExpiryFreshMs: 10_000,
   /** Coarse write-back of heartbeats. */
   beatWriteBackMs: 5_000,
+  /** A hub raises its row in `hubs` this often, and reads those of the others this often. */
+  hubRaiseMs: 1_000,
+  hubReadMs: 500,
+  /** A round of both that took longer says nothing about other hubs: MongoDB was slow for them too. */
+  hubRoundSlowMs: 500,
+  /** Another hub whose row stood still for so long is dead; what was read longer ago is no knowledge any more. */
+  hubDeathMs: 3_000,
+  /** Rows read at once: one for each hub that lives, or is dead with sessions that are not judged yet. */
+  hubRows: 1_000,
+  /** Hubs without a row that are found in one round; each is a query, and there are hardly ever any. */
+  goneHubsPerRound: 16,
+  /** Sessions of a dead hub that are read by one query, and the rest between two passes over all of them. */
+  orphansPerRead: 1_000,
+  orphanPassMs: 1_000,
   /** Answers made for one join: begun anew when more was committed meanwhile than is kept. */
   joinAttempts: 10,
   /** A snapshot lives this long for its further pages; so many at once. */

@@ -17,7 +17,7 @@ function setting<S extends z.ZodType>(schema: S, prose: string, options: { reado
 const integer = (min: number, max: number) =>
   z
     .string()
-    .regex(/^\d{1,9}$/, "must be a whole number")
+    .regex(/^\d{1,15}$/, "must be a whole number")
     .transform(Number)
     .pipe(z.number().min(min, `must be at least ${min}`).max(max, `must be at most ${max}`));
 
@@ -94,7 +94,15 @@ export const SETTINGS = {
   ),
   LEASE_GRACE_MS: setting(
     integer(100, 3_600_000).default(30_000),
-    "A stale session is lost after so long, milliseconds.",
+    "A stale session, or one whose hub is gone, is lost after so long, milliseconds.",
+  ),
+  MAX_BEATS_PER_SECOND: setting(
+    integer(1, 1_000_000).default(2_000),
+    "Most heartbeats a second that the agents of this hub are asked for; with more agents interval and ttl grow alike. 2000 take about a tenth of a core when each is for one session, and allow 10,000 agents at the default interval.",
+  ),
+  LOST_EXPIRY_MS: setting(
+    integer(1_000, 31_536_000_000).default(604_800_000),
+    "A session that stays lost for so long is ended as FAILED, milliseconds. Default: 7 days.",
   ),
   CORS_ALLOW_ORIGINS: setting(list.default([]), "Comma list of origins whose pages may use the hub, or `*`."),
   TRUST_PROXY: setting(

@@ -11,13 +11,19 @@ import { HeadWatch } from "./following/head-watch.ts";
 import { Snapshots } from "./following/snapshots.ts";
 import { createHttpApp } from "./http/app.ts";
 import { createHttpServer } from "./http/http-server.ts";
+import { ActiveTime } from "./liveness/active-time.ts";
+import { FleetLease } from "./liveness/fleet-lease.ts";
 import { Heartbeats } from "./liveness/heartbeats.ts";
+import { LeaseSweep } from "./liveness/lease-sweep.ts";
+import { Leases } from "./liveness/leases.ts";
+import { LostExpiry } from "./liveness/lost-expiry.ts";
+import { OtherHubs } from "./liveness/other-hubs.ts";
 import { Owners } from "./liveness/owners.ts";
 import { databaseTrouble } from "./mongo/database-trouble.ts";
 import { explainMongoError, isMongoError } from "./mongo/explain-error.ts";
 import type { MongoHealth } from "./mongo/health.ts";
 import { openStores } from "./mongo/stores.ts";
-import type { ChangeLog, Logger } from "./ports.ts";
+import type { ChangeLog, Clock, Logger } from "./ports.ts";
 import { Gateway } from "./realtime/gateway.ts";
 import { leaveAll } from "./realtime/handlers/join-project.ts";
 import { Rooms } from "./realtime/rooms.ts";
@@ -47,6 +53,8 @@ export interface Overrides {
   readonly bounds?: Partial<{ readonly [K in keyof typeof BOUNDS]: number }>;
   /** Puts faults between the writer and the real log. */
   readonly changeLog?: (real: ChangeLog) => ChangeLog;
+  /** Puts another clock before the real one. */
+  readonly clock?: (real: Clock) => Clock;
 }
 
 export interface Hub {
@@ -96,9 +104,11 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
   const limits = { ...DEFAULT_LIMITS, ...overrides?.limits } as Limits;
   const bounds = { ...BOUNDS, ...overrides?.bounds } as typeof BOUNDS;
   const hubId = `${config.HUB_ID}.${randomBytes(4).toString("hex")}`;
-  const lease = { interval_ms: config.HEARTBEAT_INTERVAL_MS, ttl_ms: config.LEASE_TTL_MS };
   const keys = new Keys(options.keys, config.isOpen);
-  const clock = new SystemClock();
+  const systemClock = new SystemClock();
+  const clock = overrides?.clock?.(systemClock) ?? systemClock;
+  const active = new ActiveTime({ clock, bounds });
+  onStop(() => active.stop());
 
   let onPrimaryChange = () => {};
   let changes = 0;
@@ -108,7 +118,7 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
     onPrimaryChange();
   });
   onStop(() => stores.close());
-  onStop(await followDatabaseClock(clock, stores.health, log));
+  onStop(await followDatabaseClock(systemClock, stores.health, log));
   const { projections, beats, health, queries } = stores;
   const changeLog = overrides?.changeLog?.(stores.changeLog) ?? stores.changeLog;
   const repaired = await repairAll({ changeLog, projections, primaryChanges, log, bounds });
@@ -137,14 +147,14 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
   const headWatch = new HeadWatch({ projects, changeLog, log, bounds });
   onStop(() => headWatch.stop());
 
-  const owners = new Owners();
+  const owners = new Owners(hubId);
   const snapshots = new Snapshots({ changeLog, projections, clock, bounds, pageSize: limits.snapshot_page });
   const gateway = new Gateway({
     hubId,
     keys,
     limits,
     bounds,
-    lease,
+    lease: () => fleetLease.current,
     clock,
     log,
     corsAllowOrigins: config.CORS_ALLOW_ORIGINS,
@@ -153,8 +163,41 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
   });
   const rooms = new Rooms({ emitter: gateway.rooms, clock, bounds });
   onStop(() => rooms.stop());
+  const fleetLease = new FleetLease({
+    base: { interval_ms: config.HEARTBEAT_INTERVAL_MS, ttl_ms: config.LEASE_TTL_MS },
+    maxBeatsPerSecond: config.MAX_BEATS_PER_SECOND,
+    agents: () => gateway.agents,
+    tell: (lease) => void gateway.tellLease(lease),
+    active,
+    log,
+    bounds,
+  });
+  onStop(() => fleetLease.stop());
+  const leases = new Leases({ hubId, active, bounds });
+  const leaseSweep = new LeaseSweep({
+    hubId,
+    leases,
+    writer,
+    clock,
+    active,
+    terms: () => ({ ttlMs: fleetLease.ttlMs, graceMs: config.LEASE_GRACE_MS }),
+    isOpen: (projectId, sessionId) => owners.get(projectId, sessionId) !== undefined,
+    bounds,
+  });
+  onStop(() => leaseSweep.stop());
+  const lostExpiry = new LostExpiry({
+    hubId,
+    expiryMs: config.LOST_EXPIRY_MS,
+    lostSessions: stores.lostSessions,
+    writer,
+    clock,
+    log,
+    bounds,
+  });
+  onStop(() => lostExpiry.stop());
   const heartbeats = new Heartbeats({
     hubId,
+    leases,
     beats,
     clock,
     log,
@@ -163,7 +206,24 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
   });
   onStop(() => heartbeats.stop());
   projects.onEntry((project, entry) => owners.onEntry(project, entry));
+  projects.onEntry((project, entry) => leases.onEntry(project, entry));
   projects.onEntry((project, entry) => rooms.onEntry(project, entry));
+
+  const otherHubs = new OtherHubs({
+    hubId,
+    hubs: stores.hubs,
+    heldSessions: stores.heldSessions,
+    writer,
+    active,
+    clock,
+    log,
+    bounds,
+    ttlMs: config.LEASE_TTL_MS,
+    graceMs: config.LEASE_GRACE_MS,
+    onDeath: (isMine) => projectionWatch.onHubDeath(isMine),
+  });
+  onStop(() => otherHubs.stop());
+  await otherHubs.start();
 
   let draining = false;
   const isDraining = () => draining;
@@ -193,12 +253,13 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
       projections,
       changeLog,
       owners,
+      leases,
       heartbeats,
       tokens: new SessionTokens(stores.tokenSecret),
       snapshots,
       following: { projects, snapshots, changeLog, limits, bounds },
       limits,
-      lease,
+      lease: () => fleetLease.current,
       log,
       isDraining,
       onEnter: (project) => rooms.watch(project),
@@ -206,6 +267,8 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
   );
   onStop(async () => {
     draining = true;
+    leaseSweep.stop();
+    await otherHubs.stopJudging();
     await settle(() => writer.openJobs === 0);
     await gateway.close({
       code: "DRAINING",

@@ -7,7 +7,7 @@ import type { Entry, Family, Head, SessionRecord, TaskRecord } from "./domain/re
 
 /** Time, so that tests can hold it. */
 export interface Clock {
-  /** Wall clock, milliseconds since 1970, corrected to the database's clock. Only ever written down, never compared. */
+  /** Wall clock, milliseconds since 1970, corrected to the database's clock. Written down, not compared; but for LOST_EXPIRY, which is days. */
   now(): number;
   /** Monotonic, milliseconds: everything that is measured or waited for. */
   monotonic(): number;
@@ -98,6 +98,49 @@ export interface BeatRow {
 /** Coarse memory of heartbeats, for REST and for the hub that takes over. */
 export interface Beats {
   write(hubId: string, rows: readonly BeatRow[]): Promise<void>;
+}
+
+/** One row per hub process, raised while it lives: how hubs notice each other's death without comparing clocks. */
+export interface Hubs {
+  /**
+   * Adds 1 to the row's number, making the row if it is not there, and returns the number. `startedAt` (ISO 8601) is
+   * for people who look.
+   */
+  raise(hubId: string, startedAt: string): Promise<number>;
+  /** The numbers of all rows by hub_id, of at most `limit` of them. */
+  read(limit: number): Promise<ReadonlyMap<string, number>>;
+  /** Removes the row, if its number is still `beat` where one is given. One that is not there does no harm. */
+  remove(hubId: string, beat?: number): Promise<void>;
+}
+
+/** A session that its hub held for reachable when it was last heard of. */
+export interface HeldSession {
+  readonly projectId: string;
+  readonly sessionId: string;
+  readonly incarnation: number;
+  readonly liveness: "online" | "stale";
+}
+
+/** Sessions `online` or `stale`, by the hub that has them. From the documents, so the log may be ahead. */
+export interface HeldSessions {
+  /** One hub that has such sessions and is none of these, or undefined. */
+  findOtherHub(hubIds: readonly string[]): Promise<string | undefined>;
+  /** Those of a hub, in the order of `<project>/<session>`, after the given one if there is one. */
+  readOf(hubId: string, after: HeldSession | undefined, limit: number): Promise<HeldSession[]>;
+}
+
+/** A session whose agent did not come back. */
+export interface LostSession {
+  readonly projectId: string;
+  readonly sessionId: string;
+  readonly hubId: string;
+  readonly incarnation: number;
+}
+
+/** Sessions that are `lost`. From the documents, so the log may be ahead. */
+export interface LostSessions {
+  /** Those with `lost_at` before the given time (ISO 8601), the longest lost first, at most `limit`. */
+  findBefore(lostAt: string, limit: number): Promise<LostSession[]>;
 }
 
 export interface Logger {

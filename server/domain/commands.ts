@@ -61,7 +61,31 @@ export interface EditCommand {
   readonly request_id: string;
 }
 
-export type Command = OpenCommand | PublishCommand | CreateCommand | EditCommand;
+/** An operator gives up a session whose agent is gone. */
+export interface ExpireCommand {
+  readonly type: "expire";
+  readonly session_id: string;
+  readonly actor: Actor;
+  readonly request_id: string;
+}
+
+/** The hub's own word on a session. Applied only while its condition still holds in the commit, else dropped: no change, no refusal. */
+export interface VerdictCommand {
+  readonly type: "verdict";
+  readonly session_id: string;
+  /** `expired`: lost for LOST_EXPIRY, ended FAILED. */
+  readonly to: "online" | "stale" | "lost" | "expired";
+  readonly condition: {
+    readonly hub_id: string;
+    readonly incarnation: number;
+    readonly liveness: Session["liveness"];
+  };
+  /** Asked again at every decision ("still expired" by this hub's clock, "that hub is still dead"); false drops the verdict. */
+  readonly holds: () => boolean;
+  readonly actor: Actor;
+}
+
+export type Command = OpenCommand | PublishCommand | CreateCommand | EditCommand | ExpireCommand | VerdictCommand;
 
 /** What is true of the commit that a command is decided for. */
 export interface DecideContext {

@@ -1,6 +1,7 @@
 import { type Actor, isFinal, type Session } from "../../shared/entities.ts";
 import { type Refusal, refuse, refuseFields } from "../../shared/errors.ts";
 import type { Answer, DecideContext, Decision, OpenCommand } from "./commands.ts";
+import { backOnline } from "./decide-verdict.ts";
 import { editMetadata } from "./edit-metadata.ts";
 import { refuseRecoveryAttempts, refuseTransition } from "./edit-session.ts";
 import type { FamilyView, SessionRecord } from "./records.ts";
@@ -72,18 +73,12 @@ function own(
   record: SessionRecord,
   incarnation: number,
 ): Decision {
-  const { agent_id: _, lost_at: __, ...rest } = record.entity;
-  const attempts = rest.metadata.recovery_attempts;
-  const recovered = rest.liveness === "lost";
+  const { agent_id: _, ...rest } = backOnline(record.entity);
   const session: Session = {
     ...rest,
-    liveness: "online",
     machine_id: command.machine_id,
     ...(command.agent_id === undefined ? {} : { agent_id: command.agent_id }),
     hub_id: context.hubId,
-    metadata: recovered
-      ? { ...rest.metadata, recovery_attempts: (typeof attempts === "number" ? attempts : 0) + 1 }
-      : rest.metadata,
     incarnation,
   };
   const resumed = incarnation === rest.incarnation;

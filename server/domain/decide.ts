@@ -1,10 +1,12 @@
 import type { Command, DecideContext, Decision } from "./commands.ts";
 import { decideCreate } from "./decide-create.ts";
+import { decideExpire } from "./decide-expire.ts";
 import { decideOpen } from "./decide-open.ts";
 import { decideEdit, decidePublish } from "./decide-publish.ts";
+import { decideVerdict } from "./decide-verdict.ts";
 import type { FamilyView } from "./records.ts";
 
-/** A command against the state of its family at the head: the changes it makes, or why not. Pure. */
+/** A command against the state of its family at the head: the changes it makes, or why not. Pure, but that a verdict asks whether it holds. */
 export function decide(command: Command, family: FamilyView, context: DecideContext): Decision {
   switch (command.type) {
     case "open":
@@ -15,5 +17,9 @@ export function decide(command: Command, family: FamilyView, context: DecideCont
       return decideCreate(command, family, context);
     case "edit":
       return decideEdit(command, family, context);
+    case "expire":
+      return decideExpire(command, family, context);
+    case "verdict":
+      return decideVerdict(command, family, context);
   }
 }

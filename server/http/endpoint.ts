@@ -75,6 +75,20 @@ export function writing<Q extends z.ZodType, B extends z.ZodType>(
   });
 }
 
+/** A request that changes something and says all in its path; a body is not looked at. For operators. */
+export function operating<Q extends z.ZodType>(
+  deps: HttpDeps,
+  querySchema: Q,
+  handler: (call: Call<z.infer<Q>>) => Promise<Answer>,
+): RequestHandler {
+  return answering(deps, async (request, response) => {
+    if (identityOf(response).role !== "operator") return refused(FORBIDDEN);
+    if (deps.health.isDraining()) return refused(DRAINING);
+    const call = readCall(deps, querySchema, request, response);
+    return call.ok ? handler(call.value) : call;
+  });
+}
+
 function readCall<Q extends z.ZodType>(
   { limits }: HttpDeps,
   querySchema: Q,
@@ -91,7 +105,7 @@ function readCall<Q extends z.ZodType>(
     value: {
       requestId: requestIdOf(response),
       identity,
-      actor: { kind: identity.role === "agent" ? "agent" : "operator", id: identity.keyId },
+      actor: { kind: identity.role === "agent" ? "agent" : "operator", id: `key:${identity.keyId}` },
       path: request.params as Record<string, string>,
       query: query.value,
       header: (name) => request.get(name),

@@ -3,6 +3,7 @@ import type { HeartbeatInfo } from "../../shared/messages/frames.ts";
 import type { Beat } from "../../shared/messages/heartbeat.ts";
 import type { BOUNDS } from "../bounds.ts";
 import type { BeatRow, Beats, Clock, Logger } from "../ports.ts";
+import type { Leases } from "./leases.ts";
 import type { OwnedSession } from "./owners.ts";
 
 interface Options {
@@ -11,6 +12,7 @@ interface Options {
   readonly clock: Clock;
   readonly log: Logger;
   readonly bounds: typeof BOUNDS;
+  readonly leases: Pick<Leases, "renew">;
   /** Sends the newest heartbeats of a project to the viewers that asked for them. */
   readonly publish: (projectId: string, at: string, sessions: Readonly<Record<string, HeartbeatInfo>>) => void;
 }
@@ -44,8 +46,9 @@ export class Heartbeats {
     ];
   }
 
-  /** A sign of life of an owned session; a publish counts as one too, then there is no `beat`. */
+  /** A sign of life of an owned session; a publish counts as one too, then there is no `beat`. It renews the lease. */
   onBeat(owned: OwnedSession, beat?: Beat): void {
+    this.#options.leases.renew(owned.lease);
     const key = sessionKey(owned.project.id, owned.sessionId);
     let last = this.#last.get(key);
     if (last === undefined || last.owned !== owned) {

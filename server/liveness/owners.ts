@@ -1,8 +1,8 @@
-import { isFinal } from "../../shared/entities.ts";
 import { sessionKey } from "../../shared/ids.ts";
 import type { Fenced, SessionChanged } from "../../shared/messages/notices.ts";
 import type { Entry, LogChange } from "../domain/records.ts";
 import type { Project } from "../writer/project.ts";
+import type { Lease } from "./leases.ts";
 
 /** An agent's connection, as far as its sessions need it. */
 export interface OwnerConnection {
@@ -19,11 +19,17 @@ export interface OwnedSession {
   readonly sessionId: string;
   readonly incarnation: number;
   readonly connection: OwnerConnection;
+  readonly lease: Lease;
 }
 
 /** Which session is open on which connection of this hub: one connection each. */
 export class Owners {
+  readonly #hubId: string;
   readonly #owned = new Map<string, OwnedSession>();
+
+  constructor(hubId: string) {
+    this.#hubId = hubId;
+  }
 
   get size(): number {
     return this.#owned.size;
@@ -41,18 +47,19 @@ export class Owners {
    * The session now belongs to this connection. One that had it in an earlier incarnation hears `fenced`; one with the
    * same incarnation is the same process's former connection and just no longer has it.
    */
-  take(project: Project, sessionId: string, incarnation: number, connection: OwnerConnection): void {
-    const key = sessionKey(project.id, sessionId);
+  take(lease: Lease, connection: OwnerConnection): OwnedSession {
+    const { key, project, sessionId, incarnation } = lease;
     const former = this.#owned.get(key);
     if (former !== undefined && former.incarnation < incarnation) this.#fence(former, "taken");
     else if (former !== undefined) this.#drop(former);
-    const owned: OwnedSession = { project, sessionId, incarnation, connection };
+    const owned: OwnedSession = { project, sessionId, incarnation, connection, lease };
     this.#owned.set(key, owned);
     connection.owned.set(sessionId, owned);
     project.followers += 1;
+    return owned;
   }
 
-  /** The connection is gone: its sessions are open nowhere, until their agent returns. */
+  /** The connection is gone: its sessions are open nowhere, until their agent returns; their leases run on. */
   release(connection: OwnerConnection): void {
     for (const owned of connection.owned.values()) this.#drop(owned);
   }
@@ -82,9 +89,13 @@ export class Owners {
         actor: change.actor,
       });
     }
-    if (change.type !== "ended") return;
-    if (isOwn) this.#drop(owned);
-    else this.#fence(owned, "ended");
+    if (change.type === "ended" && !isOwn) this.#fence(owned, "ended");
+    else if (change.type === "ended" || this.#isElsewhere(change)) this.#drop(owned);
+  }
+
+  /** The same process came back through another hub: the connection here just no longer has the session. */
+  #isElsewhere({ patch }: LogChange): boolean {
+    return patch?.hub_id !== undefined && patch.hub_id !== this.#hubId;
   }
 
   #fence(owned: OwnedSession, reason: Fenced["reason"]): void {
@@ -93,15 +104,9 @@ export class Owners {
   }
 
   #drop(owned: OwnedSession): void {
-    const key = sessionKey(owned.project.id, owned.sessionId);
+    const { key } = owned.lease;
     if (this.#owned.get(key) === owned) this.#owned.delete(key);
     if (owned.connection.owned.get(owned.sessionId) === owned) owned.connection.owned.delete(owned.sessionId);
     owned.project.followers -= 1;
   }
-}
-
-/** Whether a session that was just opened still belongs to its opener, as far as this hub knows. */
-export function stillOwns(project: Project, sessionId: string, incarnation: number): boolean {
-  const session = project.peek(sessionId)?.session?.entity;
-  return session === undefined || (session.incarnation === incarnation && !isFinal(session.status));
 }

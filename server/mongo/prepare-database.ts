@@ -59,9 +59,13 @@ async function prepareIndexes(model: Models[keyof Models], log: Logger): Promise
     await model.createIndexes();
     return;
   }
-  const { toCreate } = await model.diffIndexes();
+  const { toCreate } = await model.diffIndexes({ indexOptionsToCreate: true });
   if (toCreate.length === 0) return;
-  const commands = toCreate.map((keys) => `db.${collectionName}.createIndex(${JSON.stringify(keys)})`);
+  const commands = toCreate.map((index) => {
+    const [keys, { background: _, ...options }] = index as unknown as [object, Record<string, unknown>];
+    const given = Object.keys(options).length === 0 ? [keys] : [keys, options];
+    return `db.${collectionName}.createIndex(${given.map((part) => JSON.stringify(part)).join(", ")})`;
+  });
   log.error({ collection: collectionName, missing: toCreate }, "indexes are missing");
   throw new StartupError(
     `collection ${collectionName} lacks ${toCreate.length} of its indexes; build them in mongosh first: ${commands.join("; ")}`,

@@ -17,6 +17,9 @@ const NO_PROJECT = "/";
 
 const FINAL_STATUSES = ["COMPLETED", "FAILED", "CANCELLED"];
 
+/** As in models.ts. Left to itself mongod may walk all tasks of the project. */
+const TASKS_BY_SESSION = { session_id: 1, created_at: -1, _id: -1 } as const;
+
 interface ProjectDocument {
   _id: string;
   epoch: string;
@@ -123,8 +126,10 @@ export class MongoProjections implements Projections {
     const [sessions, tasks] = await Promise.all([
       this.#sessions.find({ _id: { $in: keys } }).toArray(),
       this.#tasks
-        // Keys of a session's tasks are those between "<session>/" and "<session>0": "0" follows "/" in ASCII.
-        .find({ $or: keys.map((key) => ({ _id: { $gt: `${key}/`, $lt: `${key}0` } })) })
+        // One range a session, and the key decides on the project: 2 µs of mongod's CPU a session, against 45 for a
+        // range of keys each. Keys of a project are those between "<project>/" and "<project>0": "0" follows "/".
+        .find({ session_id: { $in: [...sessionIds] }, _id: { $gt: `${projectId}/`, $lt: `${projectId}0` } })
+        .hint(TASKS_BY_SESSION)
         .toArray(),
     ]);
     const families = new Map(sessionIds.map((sessionId) => [sessionId, new Family()]));

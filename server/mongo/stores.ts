@@ -6,6 +6,9 @@ import { MongoChangeLog } from "./change-log.ts";
 import { connectMongo } from "./connection.ts";
 import { databaseOf } from "./database.ts";
 import { MongoHealth } from "./health.ts";
+import { MongoHeldSessions } from "./held-sessions.ts";
+import { MongoHubs } from "./hubs.ts";
+import { MongoLostSessions } from "./lost-sessions.ts";
 import { prepareDatabase } from "./prepare-database.ts";
 import { MongoProjections } from "./projections.ts";
 import { MongoQueries } from "./queries.ts";
@@ -47,6 +50,9 @@ export async function openStores(config: Config, uri: string, log: Logger, onPri
       changeLog: withPatience(new MongoChangeLog(db, log), patience),
       projections: withPatience(new MongoProjections(db), patience),
       beats,
+      hubs: withPatience(new MongoHubs(db), patience),
+      heldSessions: withPatience(new MongoHeldSessions(db), patience),
+      lostSessions: withPatience(new MongoLostSessions(db), patience),
       queries: withPatience(new MongoQueries(models, beats), patience),
       close: () => connection.close(),
     };

@@ -22,7 +22,8 @@ export interface GatewayOptions {
   readonly keys: Keys;
   readonly limits: Limits;
   readonly bounds: typeof BOUNDS;
-  readonly lease: Lease;
+  /** What agents are told now. */
+  readonly lease: () => Lease;
   readonly clock: Clock;
   readonly log: Logger;
   readonly corsAllowOrigins: readonly string[];
@@ -39,6 +40,9 @@ const TOO_BIG = 1009;
 const REFUSALS_PER_MINUTE = 100;
 /** How long a refused or told-off client may take to read why, before its connection is cut. */
 const FAREWELL_MS = 500;
+/** A word to all agents goes out in portions, so that the turn of the event loop stays short. */
+const TOLD_AT_ONCE = 250;
+const TELL_PAUSE_MS = 20;
 /** How long a client may take to answer the close frame; by default it could keep its TCP connection for 30 s. */
 const GOODBYE_MS = 2_000;
 
@@ -53,6 +57,8 @@ export class Gateway {
   readonly #viewers: Namespace;
   /** Engine connections that have sent a CONNECT. */
   readonly #claimed = new WeakSet<object>();
+  /** The lease that agents are being told, or were told last. */
+  #told: Lease | undefined;
 
   constructor(options: GatewayOptions) {
     this.#options = options;
@@ -116,6 +122,21 @@ export class Gateway {
 
   get connections(): number {
     return this.#io.engine?.clientsCount ?? 0;
+  }
+
+  /** Connected agents. */
+  get agents(): number {
+    return this.#agents.sockets.size;
+  }
+
+  /** Tells every agent its new lease; one that is overtaken by a newer one ends early. */
+  async tellLease(lease: Lease): Promise<void> {
+    this.#told = lease;
+    const sockets = [...this.#agents.sockets.values()];
+    for (let start = 0; start < sockets.length && this.#told === lease; start += TOLD_AT_ONCE) {
+      for (const socket of sockets.slice(start, start + TOLD_AT_ONCE)) socket.emit("lease", lease);
+      await pause(TELL_PAUSE_MS);
+    }
   }
 
   /** Tells everybody why, lets them read it, and closes all connections. */
@@ -211,7 +232,7 @@ export class Gateway {
   #welcome(peer: Peer): Welcome {
     const { hubId, clock, limits, lease } = this.#options;
     const time = new Date(clock.now()).toISOString();
-    return { protocol: PROTOCOL_VERSION, hub_id: hubId, time, role: peer.identity.role, limits, lease };
+    return { protocol: PROTOCOL_VERSION, hub_id: hubId, time, role: peer.identity.role, limits, lease: lease() };
   }
 
   #sendAway(socket: Socket): void {

@@ -35,6 +35,8 @@ export class ProjectionWatch {
   readonly #seen = new Map<string, Seen>();
   readonly #timer: NodeJS.Timeout;
   #everything = false;
+  /** Projects that another hub may have left without documents when it died. */
+  #left: ((projectId: string) => boolean) | undefined;
   #round: Promise<void> | undefined;
 
   constructor(options: Options) {
@@ -57,14 +59,32 @@ export class ProjectionWatch {
     this.#start();
   }
 
+  /** Another hub died, perhaps between an append and its documents. Its share is also of projects nobody uses now. */
+  onHubDeath(isMine: (projectId: string) => boolean): void {
+    this.#left = isMine;
+    this.#start();
+  }
+
   #start(): void {
-    this.#round ??= (this.#everything ? this.#repairEverything() : this.#look())
+    this.#round ??= this.#next()
       .catch((error: unknown) => {
         this.#options.log.debug({ err: error }, "projection not looked at, will be tried again");
       })
       .finally(() => {
         this.#round = undefined;
       });
+  }
+
+  #next(): Promise<void> {
+    if (this.#everything) return this.#repairEverything();
+    if (this.#left !== undefined) return this.#repairLeft(this.#left);
+    return this.#look();
+  }
+
+  async #repairLeft(isMine: (projectId: string) => boolean): Promise<void> {
+    const repaired = await repairAll(this.#options, isMine);
+    if (this.#left === isMine) this.#left = undefined;
+    if (repaired.changes > 0) this.#options.log.info(repaired, "documents of a dead hub's commits written");
   }
 
   /** Every project, also those nobody uses here. Stays wanted until a pass gets through. */

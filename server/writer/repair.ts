@@ -55,11 +55,15 @@ export async function repairProject(projectId: string, options: Options): Promis
   }
 }
 
-/** The repair pass over every project that has a log. */
-export async function repairAll(options: Options): Promise<{ projects: number; changes: number }> {
+/** The repair pass over every project that has a log, or those of them that are wanted. */
+export async function repairAll(
+  options: Options,
+  isWanted: (projectId: string) => boolean = () => true,
+): Promise<{ projects: number; changes: number }> {
   let projects = 0;
   let changes = 0;
   for await (const projectId of options.changeLog.projectIds()) {
+    if (!isWanted(projectId)) continue;
     const repaired = await repairProject(projectId, options);
     if (repaired > 0) projects += 1;
     changes += repaired;

@@ -1,14 +1,20 @@
-import { afterAll, beforeAll } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { MongoBeats } from "../../server/mongo/beats.ts";
 import { MongoChangeLog } from "../../server/mongo/change-log.ts";
 import { connectMongo } from "../../server/mongo/connection.ts";
 import { databaseOf } from "../../server/mongo/database.ts";
+import { MongoHeldSessions } from "../../server/mongo/held-sessions.ts";
+import { MongoHubs } from "../../server/mongo/hubs.ts";
+import { MongoLostSessions } from "../../server/mongo/lost-sessions.ts";
 import { prepareDatabase } from "../../server/mongo/prepare-database.ts";
 import { MongoProjections } from "../../server/mongo/projections.ts";
 import { freshDatabase } from "../support/database.ts";
 import { QUIET } from "../support/entries.ts";
 import { beatsContract } from "./beats.ts";
 import { changeLogContract } from "./change-log.ts";
+import { heldSessionsContract } from "./held-sessions.ts";
+import { hubsContract } from "./hubs.ts";
+import { lostSessionsContract } from "./lost-sessions.ts";
 import { projectionsContract } from "./projections.ts";
 
 const database = freshDatabase();
@@ -28,12 +34,17 @@ afterAll(async () => {
 /** The same database with all its indexes, emptied. */
 async function emptied() {
   const db = databaseOf(connection);
-  for (const name of ["log", "sessions", "tasks", "projects", "beats"]) await db.collection(name).deleteMany({});
+  for (const name of ["log", "sessions", "tasks", "projects", "beats", "hubs"])
+    await db.collection(name).deleteMany({});
   return db;
 }
 
 changeLogContract("MongoDB", async () => new MongoChangeLog(await emptied(), QUIET));
 projectionsContract("MongoDB", async () => new MongoProjections(await emptied()));
+lostSessionsContract("MongoDB", async () => {
+  const db = await emptied();
+  return { projections: new MongoProjections(db), lostSessions: new MongoLostSessions(db) };
+});
 beatsContract("MongoDB", async () => {
   const db = await emptied();
   const beats = new MongoBeats(db);
@@ -44,4 +55,45 @@ beatsContract("MongoDB", async () => {
       return beats.read(keys);
     },
   };
+});
+hubsContract("MongoDB", async () => new MongoHubs(await emptied()));
+heldSessionsContract("MongoDB", async () => {
+  const db = await emptied();
+  return { projections: new MongoProjections(db), held: new MongoHeldSessions(db) };
+});
+
+test("looking for the sessions of dead hubs touches neither those of the living nor those of the past", async () => {
+  const db = await emptied();
+  const sessions = db.collection<{ _id: string; hub_id: string; liveness: string }>("sessions");
+  const make = (count: number, liveness: string, hubOf: (index: number) => string) =>
+    Array.from({ length: count }, (_, index) => ({
+      ...{ _id: `p/${liveness}-${index}`, project_id: "p", session_id: `${liveness}-${index}` },
+      ...{ liveness, hub_id: hubOf(index), incarnation: 1 },
+    }));
+  await sessions.insertMany([
+    ...make(300, "online", (index) => `alive.${index % 3}`),
+    ...make(300, "ended", (index) => `past.${index}`),
+    ...make(2, "stale", () => "dead"),
+  ]);
+  await db.command({ profile: 2 });
+  const held = new MongoHeldSessions(db);
+  const alive = ["alive.0", "alive.1", "alive.2"];
+  expect(await held.findOtherHub(alive)).toBe("dead");
+  expect(await held.findOtherHub([...alive, "dead"])).toBeUndefined();
+  expect(await held.readOf("dead", undefined, 1_000)).toHaveLength(2);
+  await db.command({ profile: 0 });
+  const seen = await db.collection("system.profile").find({ ns: sessions.namespace }).toArray();
+  expect(seen).toHaveLength(3);
+  for (const { planSummary, keysExamined, docsExamined } of seen) {
+    expect(planSummary).toMatch(/^IXSCAN \{ liveness: 1, hub_id: 1, _id: 1, incarnation: 1 \}/);
+    expect(keysExamined).toBeLessThan(20);
+    expect(docsExamined).toBe(0);
+  }
+});
+
+test("[B12] looking for lost sessions reads the index of the lost ones alone", async () => {
+  const db = await emptied();
+  const query = { liveness: "lost", lost_at: { $lt: new Date() } };
+  const plan = await db.collection("sessions").find(query).sort({ lost_at: 1 }).limit(10).explain("queryPlanner");
+  expect(JSON.stringify(plan.queryPlanner.winningPlan)).toContain('"indexName":"lost_at_1"');
 });

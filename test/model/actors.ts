@@ -6,7 +6,7 @@ import type { JsonObject } from "../../shared/json.ts";
 import type { Edit, PublishResult } from "../../shared/messages/changes-publish.ts";
 import type { Random } from "../support/random.ts";
 import type { World } from "./history.ts";
-import type { SimHub } from "./sim-hub.ts";
+import { LEASE, type SimHub } from "./sim-hub.ts";
 
 /** What a client knows of one of its requests when the history is over. */
 export interface Request {
@@ -67,6 +67,9 @@ export class Agent {
   #hub: SimHub | undefined;
   #incarnation = 0;
   #op = 0;
+  #isOver = false;
+  /** Virtual time until which nothing is heard of it. */
+  #silentUntil = 0;
 
   constructor(world: World, name: string, projectId: string, sessionId: string) {
     this.#world = world;
@@ -76,14 +79,51 @@ export class Agent {
   }
 
   async run(publishes: number): Promise<void> {
+    const beating = this.#beat();
+    await this.#work(publishes);
+    this.#isOver = true;
+    await beating;
+    if (this.#world.random.chance(0.5)) this.#disconnect();
+  }
+
+  async #work(publishes: number): Promise<void> {
     const { random, time } = this.#world;
     for (let left = publishes; left > 0; left--) {
       if (random.chance(0.5)) await time.sleep(random.next() * 30);
+      if (random.chance(0.15)) await this.#fallSilent();
       if (!(await this.#open())) return;
-      if (random.chance(0.1)) this.#hub = undefined;
+      if (random.chance(0.1)) this.#disconnect();
       this.#op += random.integer(1, 2);
       if (!(await this.#publish(someEdits(random)))) return;
     }
+  }
+
+  /** Heartbeats, as often as they must come, whatever else is going on. */
+  async #beat(): Promise<void> {
+    const { random, time } = this.#world;
+    while (!this.#isOver) {
+      await time.sleep(random.next() * (LEASE.ttlMs / 3));
+      if (time.monotonic() >= this.#silentUntil && this.#hub !== undefined) this.#isHeard(this.#hub);
+    }
+  }
+
+  async #fallSilent(): Promise<void> {
+    const { random, time } = this.#world;
+    if (random.chance(0.5)) this.#disconnect();
+    const ms = random.next() * 2 * (LEASE.ttlMs + LEASE.graceMs);
+    this.#silentUntil = time.monotonic() + ms;
+    await time.sleep(ms);
+  }
+
+  #isHeard(hub: SimHub): void {
+    if (hub.isDead) return;
+    this.#world.heard(hub, this.#projectId, this.#sessionId, this.#incarnation);
+    hub.core.leases.onOwnerSeen(this.#projectId, this.#sessionId, this.#incarnation);
+  }
+
+  #disconnect(): void {
+    this.#hub?.release(this);
+    this.#hub = undefined;
   }
 
   /** Until the session is open on a hub that lives; false when somebody else has it or it is over. */
@@ -91,6 +131,7 @@ export class Agent {
     const { random, time } = this.#world;
     while (this.#hub === undefined || this.#hub.isDead) {
       const hub = this.#world.someHub();
+      this.#isHeard(hub);
       const outcome = await this.#world.submit(hub, this.#projectId, this.#openCommand(random.chance(0.1)));
       if (outcome?.ok === true) {
         this.#opened(hub, outcome.value);
@@ -123,6 +164,8 @@ export class Agent {
   }
 
   #opened(hub: SimHub, { session, seq }: Answer): void {
+    hub.hold(this, session.entity);
+    this.#world.heard(hub, this.#projectId, this.#sessionId, session.entity.incarnation);
     this.#world.expectAtLeast("the position of an open", seq, session.entity.seq);
     this.#hub = hub;
     if (session.entity.incarnation !== this.#incarnation) this.#op = 0;
@@ -143,6 +186,7 @@ export class Agent {
       const incarnation = this.#incarnation;
       if (!(await this.#open()) || this.#incarnation !== incarnation) return false;
       const hub = this.#hub as SimHub;
+      this.#isHeard(hub);
       const outcome = await this.#world.submit(hub, this.#projectId, {
         type: "publish",
         session_id: this.#sessionId,
@@ -158,7 +202,7 @@ export class Agent {
         if (!(await this.#acked(hub, request, outcome.value))) continue;
         // A lost ack: the same op is sent once more, and must get the same answer.
         if (random.chance(0.15)) {
-          if (random.chance(0.5)) this.#hub = undefined;
+          if (random.chance(0.5)) this.#disconnect();
           continue;
         }
         return true;
@@ -204,15 +248,14 @@ export async function operate(world: World, requests: number): Promise<void> {
     const requestId = `r${world.requests.length}`;
     const request = world.request({ projectId, sessionId, requestId });
     const actor = { kind: "operator", id: "op" } as const;
-    const command: Command = random.chance(0.2)
-      ? { type: "create", session_id: sessionId, project_id: projectId, machine_id: "m", actor, request_id: requestId }
-      : {
-          type: "edit",
-          session_id: sessionId,
-          edits: [{ kind: "session", metadata: someMetadata(random) }],
-          actor,
-          request_id: requestId,
-        };
+    const cause = { session_id: sessionId, actor, request_id: requestId };
+    const kind = random.integer(0, 9);
+    const command: Command =
+      kind < 2
+        ? { type: "create", project_id: projectId, machine_id: "m", ...cause }
+        : kind < 3
+          ? { type: "expire", ...cause }
+          : { type: "edit", edits: [{ kind: "session", metadata: someMetadata(random) }], ...cause };
     const outcome = await world.submit(world.someHub(), projectId, command);
     if (outcome === undefined || (!outcome.ok && UNKNOWN.has(outcome.refusal.code))) request.unknown = true;
     if (outcome?.ok !== true) continue;

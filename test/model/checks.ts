@@ -6,6 +6,7 @@ import type { MemoryProjections } from "../../server/memory/projections.ts";
 import type { Project } from "../../server/writer/project.ts";
 import type { Request } from "./actors.ts";
 import type { Follower } from "./follower.ts";
+import { HUB_DEATH_MS, LEASE } from "./sim-hub.ts";
 
 /** [D3] [D4] Numbers of changes and versions have no hole, times do not go back, one epoch. */
 export function checkLog(entries: readonly Entry[]): void {
@@ -40,6 +41,82 @@ function foldAll(entries: readonly Entry[], upTo = Number.POSITIVE_INFINITY): Ma
     }
   }
   return families;
+}
+
+export function signKey(hubId: string, projectId: string, sessionId: string, incarnation: number): string {
+  return `${hubId}/${projectId}/${sessionId}/${incarnation}`;
+}
+
+/** What the hubs' verdicts have to agree with: times of the agents' signs of life and of the rises of the hubs' rows. */
+interface Life {
+  readonly signs: ReadonlyMap<string, readonly number[]>;
+  readonly raises: ReadonlyMap<string, readonly number[]>;
+}
+
+/**
+ * [B10] [B11] [B14] Each verdict was due when it was decided: none against an agent that was heard of, none for one that
+ * was not, none twice, and every return from lost is counted.
+ */
+export function checkVerdicts(entries: readonly Entry[], { signs, raises }: Life): void {
+  const families = new Map<string, Family>();
+  const staleAt = new Map<string, number>();
+  for (const { at, changes } of entries) {
+    for (const change of changes) {
+      const family = families.get(change.session_id) ?? new Family();
+      families.set(change.session_id, family);
+      const before = family.session?.entity;
+      foldChange(family, change, at);
+      const after = family.session?.entity;
+      if (change.kind !== "session" || before === undefined || after === undefined) continue;
+      const attempts = (after.metadata.recovery_attempts ?? 0) as number;
+      const counted = attempts - ((before.metadata.recovery_attempts ?? 0) as number);
+      const isBack = before.liveness === "lost" && after.liveness === "online";
+      if (counted !== (isBack ? 1 : 0)) throw new Error(`change ${change.seq} counts ${counted} recoveries`);
+      if (change.type !== "liveness" || change.incarnation !== undefined) continue;
+      const key = signKey(change.actor.id, before.project_id, before.session_id, before.incarnation);
+      const now = Date.parse(at);
+      // Times are whole milliseconds here: in the one of the verdict a sign may have come before it or after.
+      const isBefore = (sign: number) => (after.liveness === "online" ? sign <= now : sign < now);
+      const heardAt = signs.get(key)?.findLast(isBefore) ?? Number.NEGATIVE_INFINITY;
+      const name = `${before.liveness} → ${after.liveness} at ${at} (change ${change.seq}) by ${key}, heard at ${heardAt}`;
+      if (before.hub_id !== change.actor.id) {
+        const isHeld = before.liveness === "online" || before.liveness === "stale";
+        if (after.liveness !== "lost" || !isHeld) throw new Error(`${name}: not the owner's hub`);
+        checkDead(raises.get(before.hub_id ?? "") ?? [], now, name);
+        continue;
+      }
+      const silentMs = now - heardAt + 1;
+      if (after.liveness === "stale") {
+        if (before.liveness !== "online" || silentMs < LEASE.ttlMs) throw new Error(name);
+        staleAt.set(key, now);
+      } else if (after.liveness === "lost") {
+        const staleMs = now - (staleAt.get(key) ?? now) + 1;
+        if (before.liveness !== "stale" || staleMs < LEASE.graceMs || silentMs < LEASE.ttlMs) throw new Error(name);
+      } else if (silentMs > LEASE.ttlMs + 1) {
+        throw new Error(name);
+      }
+    }
+  }
+}
+
+/**
+ * [Y1] [Y4] The row of a hub that is judged by another stood still for the time to die and the grace. What the judge
+ * knew may have been as old as the time to die.
+ */
+function checkDead(raises: readonly number[], now: number, name: string): void {
+  const since = now - HUB_DEATH_MS - LEASE.graceMs;
+  const rise = raises.find((at) => at > since && at < now - HUB_DEATH_MS);
+  if (rise !== undefined) throw new Error(`${name}: its hub was alive at ${rise}`);
+}
+
+/** [B10] [Y4] When all agents are long silent, that is said of every session: by its hub, or by others if that is dead. */
+export function checkSilent(entries: readonly Entry[]): void {
+  for (const { session } of foldAll(entries).values()) {
+    const { hub_id = "", liveness, session_id } = session?.entity ?? {};
+    if (hub_id !== "" && liveness !== "lost" && liveness !== "ended") {
+      throw new Error(`${session_id} of ${hub_id} is still ${liveness}`);
+    }
+  }
 }
 
 /** Documents equal the fold of the log, hidden fields too, and the mark is at its end. */

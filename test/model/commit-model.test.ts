@@ -5,7 +5,7 @@ import { World } from "./history.ts";
 const HISTORIES = Number(process.env.STATE_HUB_HISTORIES ?? 500);
 const FIRST_SEED = Number(process.env.STATE_HUB_SEED ?? 1);
 
-test(`[D2] [D3] [D4] [D5] [D12] ${HISTORIES} random histories from seed ${FIRST_SEED}: log, documents, answers and mirrors agree`, {
+test(`[D2] [D3] [D4] [D5] [D12] [B10] [B11] [Y1] [Y4] ${HISTORIES} random histories from seed ${FIRST_SEED}: log, documents, answers, mirrors and verdicts agree`, {
   timeout: 60_000 + HISTORIES * 1_000,
 }, async () => {
   for (let seed = FIRST_SEED; seed < FIRST_SEED + HISTORIES; seed++) await history(seed);

@@ -1,5 +1,6 @@
 import type { Answer, Command } from "../../server/domain/commands.ts";
 import { MemoryChangeLog } from "../../server/memory/change-log.ts";
+import { MemoryHubs } from "../../server/memory/hubs.ts";
 import { MemoryProjections } from "../../server/memory/projections.ts";
 import type { Logger } from "../../server/ports.ts";
 import type { PublishResult } from "../../shared/messages/changes-publish.ts";
@@ -13,7 +14,10 @@ import {
   checkLog,
   checkMarks,
   checkRequests,
+  checkSilent,
+  checkVerdicts,
   checkVisible,
+  signKey,
 } from "./checks.ts";
 import { type Faults, MajorityLag, NO_FAULTS, Wire } from "./faulty-ports.ts";
 import { Follower } from "./follower.ts";
@@ -31,6 +35,11 @@ export class World {
   readonly changeLog = new MemoryChangeLog();
   readonly projections = new MemoryProjections();
   readonly requests: Request[] = [];
+  /** When each hub heard of the owner of a session: see `signKey`. */
+  readonly signs = new Map<string, number[]>();
+  readonly rows = new MemoryHubs();
+  /** When the row of each hub rose. */
+  readonly raises = new Map<string, number[]>();
   /** What happened, for the message of a failure. */
   readonly trace: string[] = [];
   faults: Faults = NO_FAULTS;
@@ -75,6 +84,7 @@ export class World {
     for (const projectId of PROJECTS) {
       const entries = this.changeLog.entries(projectId);
       checkLog(entries);
+      checkVerdicts(entries, this);
       await checkDocuments(projectId, entries, this.projections);
       for (const hub of this.#hubs) if (!hub.isDead) checkCaches(hub.core.projects.known(projectId), entries);
     }
@@ -85,14 +95,15 @@ export class World {
   /** Heals the database, waits until every hub is at rest and every viewer has had time to hear of it. */
   async #settle(followers: readonly Follower[]): Promise<void> {
     this.faults = NO_FAULTS;
+    if (this.#hubs.every((hub) => hub.isDead)) await this.#startHub();
     await this.time.sleep(1_500);
+    for (const projectId of PROJECTS) checkSilent(this.changeLog.entries(projectId));
     for (const hub of this.#hubs) {
       if (!hub.isDead && hub.core.writer.openJobs > 0)
         throw new Error(`${hub.core.writer.openJobs} requests were never answered`);
     }
     for (const follower of followers) await follower.join();
     await this.time.sleep(500);
-    if (this.#hubs.every((hub) => hub.isDead)) await this.#startHub();
     for (const projectId of PROJECTS) {
       // Whoever knows the project closes holes; one that no living hub knows waits for the next start.
       if (this.#hubs.some((hub) => !hub.isDead && hub.core.projects.known(projectId) !== undefined)) continue;
@@ -138,6 +149,8 @@ export class World {
       lag: this.#lag,
       durable: () => this.#durable,
       log: this.#logger(`h${this.#hubCount}`),
+      rows: this.rows,
+      raised: (hubId) => this.raises.set(hubId, [...(this.raises.get(hubId) ?? []), this.time.now()]),
     });
     this.#starting.add(hub);
     await hub.start();
@@ -180,6 +193,13 @@ export class World {
 
   #throwErrors(): void {
     if (this.#errors.length > 0) throw this.#errors[0];
+  }
+
+  heard(hub: SimHub, projectId: string, sessionId: string, incarnation: number): void {
+    const key = signKey(hub.hubId, projectId, sessionId, incarnation);
+    const signs = this.signs.get(key);
+    if (signs === undefined) this.signs.set(key, [this.time.now()]);
+    else signs.push(this.time.now());
   }
 
   someHub(): SimHub {

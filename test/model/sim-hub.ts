@@ -1,12 +1,21 @@
+import { BOUNDS as ALL_BOUNDS } from "../../server/bounds.ts";
 import type { Answer, Command } from "../../server/domain/commands.ts";
+import { OtherHubs } from "../../server/liveness/other-hubs.ts";
 import type { MemoryChangeLog } from "../../server/memory/change-log.ts";
+import { MemoryHeldSessions } from "../../server/memory/held-sessions.ts";
+import type { MemoryHubs } from "../../server/memory/hubs.ts";
 import type { MemoryProjections } from "../../server/memory/projections.ts";
-import type { Logger } from "../../server/ports.ts";
+import type { HeldSessions, Hubs, Logger } from "../../server/ports.ts";
 import type { Outcome } from "../../server/writer/outcome.ts";
 import { repairAll } from "../../server/writer/repair.ts";
+import type { Session } from "../../shared/entities.ts";
+import { sessionKey } from "../../shared/ids.ts";
 import { Core } from "../support/core.ts";
 import type { VirtualTime } from "../support/virtual-time.ts";
 import { FaultyChangeLog, FaultyProjections, type MajorityLag, type Wire } from "./faulty-ports.ts";
+
+/** After how long without a rise of its row a hub is dead. */
+export const HUB_DEATH_MS = 150;
 
 /** Small, so that every bound is met in a short history. */
 const BOUNDS = {
@@ -30,10 +39,26 @@ const BOUNDS = {
   raiseProjectedMs: 40,
   projectionHoleMs: 80,
   headPollMs: 40,
+  activeTickMs: 50,
+  stallMs: 50,
+  leaseSweepMs: 12,
+  verdictsInFlight: 2,
+  verdictRetryMs: 20,
+  verdictLateMs: 60,
+  hubRaiseMs: 40,
+  hubReadMs: 20,
+  hubRoundSlowMs: 60,
+  hubDeathMs: HUB_DEATH_MS,
+  hubRows: 3,
+  orphansPerRead: 2,
+  orphanPassMs: 10,
   snapshotTtlMs: 500,
 };
 
 const LIMITS = { snapshot_page: 2, replay_changes: 20 };
+
+/** Short, so that agents fall silent for longer. */
+export const LEASE = { ttlMs: 100, graceMs: 60 };
 
 interface Shared {
   readonly time: VirtualTime;
@@ -43,6 +68,9 @@ interface Shared {
   /** What majority reads of documents see, when that is not all of them. */
   readonly durable: () => MemoryProjections | undefined;
   readonly log: Logger;
+  readonly rows: MemoryHubs;
+  /** A hub's row has risen. */
+  readonly raised: (hubId: string) => void;
 }
 
 /** A hub process that may crash, behind a wire that may fail. */
@@ -50,6 +78,9 @@ export class SimHub {
   readonly hubId: string;
   readonly died: Promise<void>;
   readonly core: Core;
+  readonly #others: OtherHubs;
+  /** Sessions that are open on a connection here, and on which. */
+  readonly #open = new Map<string, object>();
   readonly #wire: Wire;
   #die = () => {};
 
@@ -67,6 +98,16 @@ export class SimHub {
       bounds: BOUNDS,
       limits: LIMITS,
       log,
+      leaseTerms: () => LEASE,
+      isOpen: (projectId, sessionId) => this.#open.has(sessionKey(projectId, sessionId)),
+    });
+    this.#others = new OtherHubs({
+      ...{ hubId, clock: time, log, bounds: { ...ALL_BOUNDS, ...BOUNDS } as typeof ALL_BOUNDS, ...LEASE },
+      hubs: faultyHubs(shared.rows, wire, shared.raised),
+      heldSessions: faultyHeldSessions(new MemoryHeldSessions(shared.projections), wire),
+      writer: this.core.writer,
+      active: this.core.active,
+      onDeath: (isMine) => this.core.onHubDeath(isMine),
     });
   }
 
@@ -79,6 +120,7 @@ export class SimHub {
     for (;;) {
       try {
         await repairAll(this.core.repair);
+        await this.#others.start();
         return;
       } catch {
         await this.#wire.sleepUpTo(10);
@@ -90,10 +132,42 @@ export class SimHub {
     return this.core.submit(projectId, command);
   }
 
+  /** The session is open on this connection now. */
+  hold(connection: object, session: Session): void {
+    const project = this.core.projects.known(session.project_id);
+    const current = project?.peek(session.session_id)?.session?.entity ?? session;
+    if (project === undefined || this.core.leases.hold(project, current) === undefined) return;
+    this.#open.set(sessionKey(session.project_id, session.session_id), connection);
+  }
+
+  /** The connection is gone. */
+  release(connection: object): void {
+    for (const [key, holder] of this.#open) if (holder === connection) this.#open.delete(key);
+  }
+
   /** As SIGKILL: nothing is answered any more. */
   crash(): void {
     this.#wire.isCut = true;
     this.#die();
     this.core.stop();
   }
+}
+
+function faultyHubs(rows: MemoryHubs, wire: Wire, raised: (hubId: string) => void): Hubs {
+  const raise = async (hubId: string) => {
+    raised(hubId);
+    return rows.raise(hubId);
+  };
+  return {
+    raise: (hubId) => wire.read(() => raise(hubId)),
+    read: (limit) => wire.read(() => rows.read(limit)),
+    remove: (hubId, beat) => wire.read(() => rows.remove(hubId, beat)),
+  };
+}
+
+function faultyHeldSessions(held: HeldSessions, wire: Wire): HeldSessions {
+  return {
+    findOtherHub: (hubIds) => wire.read(() => held.findOtherHub(hubIds)),
+    readOf: (hubId, after, limit) => wire.read(() => held.readOf(hubId, after, limit)),
+  };
 }

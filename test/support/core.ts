@@ -1,7 +1,11 @@
 import { BOUNDS } from "../../server/bounds.ts";
 import type { Answer, Command } from "../../server/domain/commands.ts";
+import type { LeaseTerms } from "../../server/domain/liveness.ts";
 import { HeadWatch } from "../../server/following/head-watch.ts";
 import { Snapshots } from "../../server/following/snapshots.ts";
+import { ActiveTime } from "../../server/liveness/active-time.ts";
+import { LeaseSweep } from "../../server/liveness/lease-sweep.ts";
+import { Leases } from "../../server/liveness/leases.ts";
 import type { ChangeLog, Logger, Projections } from "../../server/ports.ts";
 import type { Outcome } from "../../server/writer/outcome.ts";
 import { ProjectedMarks } from "../../server/writer/projected-marks.ts";
@@ -21,7 +25,13 @@ interface Options {
   readonly bounds?: Partial<{ readonly [K in keyof typeof BOUNDS]: number }>;
   readonly limits?: Partial<Limits>;
   readonly log?: Logger;
+  readonly leaseTerms?: () => LeaseTerms;
+  /** Whether a session is open on a connection; without edges nobody knows unless told. */
+  readonly isOpen?: (projectId: string, sessionId: string) => boolean;
 }
+
+/** Longer than any history that is not about leases. */
+const ENDLESS: LeaseTerms = { ttlMs: 3_600_000, graceMs: 3_600_000 };
 
 /** The core of a hub, without edges and on any stores: what server/hub.ts wires, for simulation and unit tests. */
 export class Core {
@@ -29,6 +39,9 @@ export class Core {
   readonly marks: ProjectedMarks;
   readonly projector: Projector;
   readonly writer: Writer;
+  readonly active: ActiveTime;
+  readonly leases: Leases;
+  readonly leaseSweep: LeaseSweep;
   readonly snapshots: Snapshots;
   readonly following: {
     readonly projects: Projects;
@@ -61,6 +74,18 @@ export class Core {
     this.marks = marks;
     this.projector = projector;
     this.writer = new Writer({ ...common, hubId, limits, projects, projector, marks });
+    this.active = new ActiveTime(common);
+    this.leases = new Leases({ ...common, hubId, active: this.active });
+    this.leaseSweep = new LeaseSweep({
+      ...common,
+      hubId,
+      leases: this.leases,
+      writer: this.writer,
+      active: this.active,
+      terms: options.leaseTerms ?? (() => ENDLESS),
+      isOpen: options.isOpen ?? (() => true),
+    });
+    projects.onEntry((project, entry) => this.leases.onEntry(project, entry));
     this.#projectionWatch = new ProjectionWatch({ ...common, projects, projector, marks, primaryChanges });
     this.#headWatch = new HeadWatch({ ...common, projects });
     this.snapshots = new Snapshots({ ...common, pageSize: limits.snapshot_page });
@@ -79,6 +104,10 @@ export class Core {
     return outcome.value;
   }
 
+  onHubDeath(isMine: (projectId: string) => boolean): void {
+    this.#projectionWatch.onHubDeath(isMine);
+  }
+
   onPrimaryChange(): void {
     this.#primaryChanges += 1;
     this.#projectionWatch.onPrimaryChange();
@@ -86,6 +115,8 @@ export class Core {
 
   /** Timers and all; what is under way may still go on. */
   stop(): void {
+    this.leaseSweep.stop();
+    this.active.stop();
     this.writer.stop();
     this.projector.stop();
     void this.marks.stop();

@@ -44,6 +44,11 @@ export class VirtualTime implements Clock {
     });
   }
 
+  /** Time passes and nothing runs, as while the event loop is blocked: what came due meanwhile runs late. */
+  block(ms: number): void {
+    this.#now += ms;
+  }
+
   /** Runs `work` and everything it leaves scheduled, until it is done; at most `limitMs` of virtual time. */
   async run<T>(random: () => number, limitMs: number, work: () => Promise<T>): Promise<T> {
     this.#install(random);

@@ -17,13 +17,15 @@ import { readHistory } from "../../queries/session-history.ts";
 import { viewSessions, viewWritten } from "../../queries/session-view.ts";
 import { accepted, type Outcome } from "../../writer/outcome.ts";
 import type { HttpDeps } from "../deps.ts";
-import { type Call, type CallWithBody, type Reply, type Resource, reading, writing } from "../endpoint.ts";
+import { type Call, type CallWithBody, operating, type Reply, type Resource, reading, writing } from "../endpoint.ts";
 import { etagOf, isUnchanged } from "../etag.ts";
 import { parsePathId } from "../path.ts";
 import { PageParameters, Time, Whole } from "../query.ts";
 import { editSession } from "../session-edit.ts";
 
 const JSON_TYPES = ["application/json"];
+/** What a request without a body counts as in the writer's queue. */
+const EXPIRE_BYTES = 200;
 const PATCH_TYPES = ["application/json", "application/merge-patch+json"];
 
 const ListParameters = z.object({
@@ -88,6 +90,10 @@ export function sessionResources(deps: HttpDeps): Resource[] {
       ),
     },
     {
+      path: "/sessions/:session_id/expire",
+      post: operating(deps, OneParameters, (call) => expire(deps, call)),
+    },
+    {
       path: "/sessions/:session_id/changes",
       get: reading(deps, HistoryParameters, (call) => history(deps, call)),
     },
@@ -142,12 +148,24 @@ async function edit(
     ...call,
     ifMatch: call.header("if-match"),
   });
-  if (!after.ok) return after;
-  return accepted({
-    status: 200,
-    headers: { ETag: etagOf(after.value) },
-    body: await viewWritten(deps, after.value),
-  });
+  return after.ok ? written(deps, after.value) : after;
+}
+
+async function expire(deps: HttpDeps, call: Call<OneQuery>): Promise<Outcome<Reply>> {
+  const found = await find(deps, call);
+  if (!found.ok) return found;
+  const { project_id, session_id } = found.value;
+  const { actor, requestId } = call;
+  const outcome = await deps.writer.submit(
+    project_id,
+    { type: "expire", session_id, actor, request_id: requestId },
+    EXPIRE_BYTES,
+  );
+  return outcome.ok ? written(deps, outcome.value.session.entity) : outcome;
+}
+
+async function written(deps: HttpDeps, session: Session): Promise<Outcome<Reply>> {
+  return accepted({ status: 200, headers: { ETag: etagOf(session) }, body: await viewWritten(deps, session) });
 }
 
 async function history(deps: HttpDeps, call: Call<z.infer<typeof HistoryParameters>>): Promise<Outcome<Reply>> {

@@ -1,3 +1,4 @@
+import { isFinal } from "../../../shared/entities.ts";
 import { refuse, refuseFields } from "../../../shared/errors.ts";
 import type { Limits } from "../../../shared/limits.ts";
 import type { Lease } from "../../../shared/messages/lease.ts";
@@ -6,7 +7,8 @@ import type { OpenCommand } from "../../domain/commands.ts";
 import { DEFAULT_ENVIRONMENT } from "../../domain/decide-create.ts";
 import type { SessionTokens } from "../../domain/session-token.ts";
 import type { Heartbeats } from "../../liveness/heartbeats.ts";
-import { type Owners, stillOwns } from "../../liveness/owners.ts";
+import type { Leases } from "../../liveness/leases.ts";
+import type { Owners } from "../../liveness/owners.ts";
 import { accepted, type Outcome, refused } from "../../writer/outcome.ts";
 import type { Projects } from "../../writer/projects.ts";
 import type { Writer } from "../../writer/writer.ts";
@@ -17,10 +19,12 @@ export interface OpenSessionDeps {
   readonly writer: Writer;
   readonly projects: Projects;
   readonly owners: Owners;
+  readonly leases: Leases;
   readonly heartbeats: Heartbeats;
   readonly tokens: SessionTokens;
   readonly limits: Limits;
-  readonly lease: Lease;
+  /** What agents are told now. */
+  readonly lease: () => Lease;
   readonly isDraining: () => boolean;
 }
 
@@ -31,7 +35,7 @@ export async function openSession(
   message: SessionOpen,
   { bytes }: MessageInfo,
 ): Promise<Outcome<SessionOpened>> {
-  const { limits, writer, tokens } = deps;
+  const { limits, writer, tokens, leases } = deps;
   const { session_id: sessionId, project_id: projectId } = message;
   if (deps.isDraining()) return refused(refuse("DRAINING", "the hub is shutting down; connect again"));
   const held = connection.owned.get(sessionId);
@@ -43,9 +47,15 @@ export async function openSession(
     const text = `a connection holds at most ${limits.sessions_per_connection} sessions`;
     return refused(refuse("LIMIT_EXCEEDED", text, { limit: limits.sessions_per_connection }));
   }
+  if (!leases.hasRoomFor(projectId, sessionId)) {
+    return refused({ code: "OVERLOADED", message: "the hub holds too many sessions", retry_after_ms: 1_000 });
+  }
+  const command = commandOf(message, connection, tokens);
+  // A sign of life whatever becomes of it, so that no verdict is decided together with the owner's return.
+  leases.onOwnerSeen(projectId, sessionId, command.proven_incarnation);
   connection.opening += 1;
   try {
-    const outcome = await writer.submit(projectId, commandOf(message, connection, tokens), bytes);
+    const outcome = await writer.submit(projectId, command, bytes);
     if (!outcome.ok) return outcome;
     const { session, created, resumed, seq } = outcome.value;
     return await own(deps, connection, session.entity, { created, resumed, last_op: session.lastOp, seq });
@@ -83,14 +93,13 @@ async function own(
 ): Promise<Outcome<SessionOpened>> {
   const { session_id: sessionId, project_id: projectId, incarnation } = session;
   const project = await deps.projects.get(projectId);
-  if (!stillOwns(project, sessionId, incarnation)) {
+  // Others may have been at it since, as far as this hub knows.
+  const current = project.peek(sessionId)?.session?.entity ?? session;
+  if (current.incarnation !== incarnation || isFinal(current.status)) {
     return refused(refuse("FENCED", `a newer agent took session ${sessionId} this moment`));
   }
-  if (!connection.isClosed) {
-    deps.owners.take(project, sessionId, incarnation, connection);
-    const owned = connection.owned.get(sessionId);
-    if (owned !== undefined) deps.heartbeats.onBeat(owned);
-  }
+  const lease = deps.leases.hold(project, current);
+  if (lease !== undefined && !connection.isClosed) deps.heartbeats.onBeat(deps.owners.take(lease, connection));
   return accepted({
     session,
     created: answer.created,
@@ -100,6 +109,6 @@ async function own(
     last_op: answer.last_op,
     epoch: project.head.epoch,
     seq: answer.seq,
-    lease: deps.lease,
+    lease: deps.lease(),
   });
 }

@@ -91,8 +91,8 @@ async function publish(
     actor: connection.actor(),
   };
   if (owned === undefined) return publishElsewhere(deps, command, bytes);
+  if (command.owns) deps.heartbeats.onBeat(owned);
   const outcome = await deps.writer.submit(owned.project.id, command, bytes);
-  if (outcome.ok) deps.heartbeats.onBeat(owned);
   return outcome.ok ? answerOf(deps, owned.project.id, outcome.value) : outcome;
 }
 
