@@ -26,7 +26,15 @@ const entity: Session = {
 const lease = { interval_ms: 5_000, ttl_ms: 15_000 };
 
 function opened(extra: object = {}): object {
-  const first = { ok: true, session: entity, created: true, resumed: false, incarnation: 1, token: "secret", last_op: 0 };
+  const first = {
+    ok: true,
+    session: entity,
+    created: true,
+    resumed: false,
+    incarnation: 1,
+    token: "secret",
+    last_op: 0,
+  };
   return { ...first, epoch: "e", seq: 1, lease, ...extra };
 }
 
@@ -141,7 +149,7 @@ describe("agent opens its session", () => {
   });
 
   test("gives a hub up that neither accepts nor refuses", () => {
-    const { agent, session, clock } = start({ connectTimeoutMs: 1_000 });
+    const { agent, clock } = start({ connectTimeoutMs: 1_000 });
     clock.advance(1_000);
     expect(agent.state).toMatchObject({ name: "waiting", attempt: 1 });
   });
@@ -149,7 +157,7 @@ describe("agent opens its session", () => {
   test.each(["UNAVAILABLE", "OVERLOADED", "RATE_LIMITED", "DRAINING", "INTERNAL"])(
     "[E2] asks again on the same connection after %s",
     (code) => {
-      const { agent, session, clock, transport } = start();
+      const { agent, clock, transport } = start();
       transport.link.accept();
       transport.link.last("session:open").answer?.(refusal(code, { retry_after_ms: 700 }));
       clock.advance(699);
@@ -161,23 +169,23 @@ describe("agent opens its session", () => {
   );
 
   test.each(["ALREADY_OWNED", "VALIDATION", "FORBIDDEN", "INVALID_TRANSITION", "LIMIT_EXCEEDED"])(
-    "is told by %s that it never will, and stops",
+    "is told by %s that it never will, and gives the session up",
     async (code) => {
       const { agent, session, transport, happened } = start();
       const waiting = session.publish(step(0.1));
       transport.link.accept();
       transport.link.last("session:open").answer?.(refusal(code));
-      expect(agent.state).toMatchObject({ name: "stopped", why: "failed" });
+      expect(session.state).toMatchObject({ name: "over", why: "failed", error: { code } });
       expect(await outcome(session.ready)).toBe(code);
       expect(await outcome(waiting)).toBe(code);
       expect(await outcome(session.publish(step(0.2)))).toBe(code);
       expect(happened("error").length).toBeGreaterThan(0);
-      expect(transport.link.isOpen).toBe(false);
+      expect([agent.state.name, agent.sessions.size]).toEqual(["ready", 0]);
     },
   );
 
   test.each(["UNAUTHENTICATED", "VALIDATION", "FORBIDDEN"])("[H4] %s in the handshake is final", async (code) => {
-    const { agent, session, clock, transport } = start();
+    const { session, clock, transport } = start();
     transport.link.refuse(code);
     clock.advance(60_000);
     expect(transport.links).toHaveLength(1);
@@ -208,7 +216,7 @@ describe("agent opens its session", () => {
   });
 
   test("[N6] moves to another hub when asked", () => {
-    const { agent, session, clock, transport } = startOpen();
+    const { agent, clock, transport } = startOpen();
     transport.link.emit("drain", { reconnect_after_ms: 2_000 });
     clock.advance(1_999);
     expect(agent.state.name).toBe("ready");
@@ -231,7 +239,7 @@ describe("agent opens its session", () => {
 
 describe("agent publishes", () => {
   test("[P15] one at a time, merging what waits into the next", async () => {
-    const { agent, session, transport } = startOpen();
+    const { session, transport } = startOpen();
     const answers = [0.1, 0.2, 0.3].map((value) => session.publish(step(value)));
     expect(transport.link.all("changes:publish")).toHaveLength(1);
     expect(transport.link.last("changes:publish").payload).toEqual({
@@ -249,7 +257,7 @@ describe("agent publishes", () => {
   });
 
   test("[O12] with ops above the last one of a resumed incarnation", () => {
-    const { agent, session, transport } = start();
+    const { session, transport } = start();
     transport.link.accept();
     transport.link.last("session:open").answer?.(opened({ last_op: 7 }));
     session.publish(step(0.1));
@@ -282,7 +290,7 @@ describe("agent publishes", () => {
   test.each(["UNAVAILABLE", "TIMEOUT", "INTERNAL", "OVERLOADED", "RATE_LIMITED", "DRAINING"])(
     "[E2] the very same op and content after %s and a pause",
     async (code) => {
-      const { agent, session, clock, transport, happened } = startOpen();
+      const { session, clock, transport, happened } = startOpen();
       const answer = session.publish(step(0.1));
       session.publish(step(0.2));
       const sent = transport.link.last("changes:publish").payload;
@@ -298,7 +306,7 @@ describe("agent publishes", () => {
   );
 
   test("[E11] a code it does not know is treated by its `retryable`", async () => {
-    const { agent, session, clock, transport } = startOpen();
+    const { session, clock, transport } = startOpen();
     const answer = session.publish(step(0.1));
     transport.link.last("changes:publish").answer?.(refusal("NEW_CODE", { retryable: true }));
     clock.advance(500);
@@ -307,7 +315,7 @@ describe("agent publishes", () => {
   });
 
   test("[P14] a refusal concerns its caller alone; its op is used again", async () => {
-    const { agent, session, transport, happened } = startOpen();
+    const { session, transport, happened } = startOpen();
     const bad = session.publish(step(0.1));
     transport.link.last("changes:publish").answer?.(refusal("VERSION_CONFLICT", { details: { expected: 1 } }));
     await expect(bad).rejects.toMatchObject({ code: "VERSION_CONFLICT", details: { expected: 1 }, requestId: "r1" });
@@ -317,7 +325,7 @@ describe("agent publishes", () => {
   });
 
   test("a refused shared publish is sent again one by one", async () => {
-    const { agent, session, transport } = startOpen();
+    const { session, transport } = startOpen();
     const first = session.publish(step(0.1));
     const good = session.publish({ kind: "task", task_id: "good", progress: 1 });
     const bad = session.publish({ kind: "task", task_id: "bad", progress: 1 });
@@ -335,11 +343,11 @@ describe("agent publishes", () => {
   });
 
   test("[P20] opens the session again when the hub no longer knows it here", () => {
-    const { agent, session, clock, transport } = startOpen();
+    const { session, clock, transport } = startOpen();
     session.publish(step(0.1));
     transport.link.last("changes:publish").answer?.(refusal("NOT_FOUND"));
     clock.advance(250);
-    expect(agent.state.name).toBe("opening");
+    expect(session.state.name).toBe("opening");
     expect(transport.link.last("session:open").payload).toMatchObject({ token: "secret" });
     transport.link.last("session:open").answer?.(opened({ resumed: true }));
     expect(transport.link.all("changes:publish")).toHaveLength(2);
@@ -359,7 +367,7 @@ describe("agent publishes", () => {
   });
 
   test("is bounded in count and bytes, and says so", async () => {
-    const { agent, session } = start({ outbox: { maxPublishes: 2, maxBytes: 2_000 } });
+    const { session } = start({ outbox: { maxPublishes: 2, maxBytes: 2_000 } });
     session.publish(step(0.1));
     const large = session.publish({ kind: "session", metadata: { text: "x".repeat(2_000) } });
     await expect(large).rejects.toMatchObject({ code: "OUTBOX_FULL", retryable: true });
@@ -369,7 +377,7 @@ describe("agent publishes", () => {
   });
 
   test("[L1] a frame above the hub's limit is refused before it is sent", async () => {
-    const { agent, session, transport } = start();
+    const { session, transport } = start();
     transport.link.accept({ limits: { ...DEFAULT_LIMITS, frame_bytes: 4_096 } });
     transport.link.last("session:open").answer?.(opened());
     const answer = session.publish({ kind: "session", metadata: { text: "x".repeat(4_000) } });
@@ -378,7 +386,7 @@ describe("agent publishes", () => {
   });
 
   test("what the hub would refuse for its form is refused at once", async () => {
-    const { agent, session, transport } = startOpen();
+    const { session, transport } = startOpen();
     const circle: Record<string, unknown> = {};
     circle.self = circle;
     const bad: unknown[] = [
@@ -396,7 +404,7 @@ describe("agent publishes", () => {
   });
 
   test("keeps what was given, not what became of it", () => {
-    const { agent, session, transport } = start();
+    const { session, transport } = start();
     const metadata = { a: { b: 1 } };
     session.publish({ kind: "session", metadata });
     metadata.a.b = 2;
@@ -408,7 +416,8 @@ describe("agent publishes", () => {
 
 describe("agent and heartbeats", () => {
   test("[B1] beats at once and at the hub's interval, ±10 %, with the latest word", () => {
-    const { agent, session, clock, transport } = startOpen();
+    const { session, clock, transport } = startOpen();
+    clock.advance(0);
     expect(transport.link.all("heartbeat")).toHaveLength(1);
     session.beat({ progress: 0.5, activity: "x".repeat(300) });
     session.beat({ metrics: { cpu: 0.7 } });
@@ -426,6 +435,7 @@ describe("agent and heartbeats", () => {
 
   test("[N1] follows a new lease from now on", () => {
     const { clock, transport } = startOpen();
+    clock.advance(0);
     transport.link.emit("lease", { interval_ms: 1_000, ttl_ms: 3_000 });
     clock.advance(900);
     expect(transport.link.all("heartbeat")).toHaveLength(2);
@@ -439,7 +449,7 @@ describe("agent and heartbeats", () => {
   });
 
   test("[B3] a malformed one is the caller's error", () => {
-    const { agent, session } = startOpen();
+    const { session } = startOpen();
     expect(() => session.beat({ progress: 7 })).toThrow(expect.objectContaining({ code: "VALIDATION" }));
   });
 });
@@ -449,15 +459,15 @@ describe("agent loses its session", () => {
     const { agent, session, clock, transport, happened } = startOpen();
     transport.link.emit("fenced", { session_id: "s", incarnation: 1, reason: "taken" });
     expect(happened("fenced")).toEqual([{ session_id: "s", incarnation: 1, reason: "taken" }]);
-    expect(agent.state).toMatchObject({ name: "stopped", why: "fenced" });
+    expect(session.state).toMatchObject({ name: "over", why: "fenced" });
     expect(await outcome(session.publish(step(0.1)))).toBe("FENCED");
     clock.advance(60_000);
-    expect(transport.links).toHaveLength(1);
-    expect(clock.pending).toBe(0);
+    expect(transport.link.all("session:open")).toHaveLength(1);
+    expect([transport.link.all("heartbeat"), clock.pending, agent.sessions.size]).toEqual([[], 0, 0]);
   });
 
   test("fenced while an answer is on its way: the answer still counts", async () => {
-    const { agent, session, transport, happened } = startOpen();
+    const { session, transport, happened } = startOpen();
     const first = session.publish(step(0.1));
     const second = session.publish(step(0.2));
     transport.link.emit("fenced", { session_id: "s", incarnation: 1, reason: "taken" });
@@ -469,7 +479,7 @@ describe("agent loses its session", () => {
   });
 
   test("[P19] a FENCED publish was not applied", async () => {
-    const { agent, session, transport, happened } = startOpen();
+    const { session, transport, happened } = startOpen();
     const answer = session.publish(step(0.1));
     transport.link.last("changes:publish").answer?.(refusal("FENCED"));
     await expect(answer).rejects.toMatchObject({ code: "FENCED", details: { reason: "taken" } });
@@ -487,7 +497,7 @@ describe("agent loses its session", () => {
     all.transport.link.accept();
     all.transport.link.last("session:open").answer?.(refusal(code));
     expect(all.happened("fenced")).toEqual([{ session_id: "s", incarnation: 1, reason }]);
-    expect(all.agent.state).toMatchObject({ name: "stopped", why: "fenced" });
+    expect(all.session.state).toMatchObject({ name: "over", why: "fenced" });
   });
 
   test("[N5] someone else ends it: changed, then fenced", () => {
@@ -505,7 +515,7 @@ describe("agent loses its session", () => {
   });
 
   test("[S4] a refused edit of an ended session ends the agent too", async () => {
-    const { agent, session, transport, happened } = startOpen();
+    const { session, transport, happened } = startOpen();
     const answer = session.publish({ kind: "session", status: "IDLE" });
     const details = { from: "CANCELLED", to: "IDLE", allowed: [] };
     transport.link.last("changes:publish").answer?.(refusal("INVALID_TRANSITION", { details }));
@@ -522,7 +532,7 @@ describe("agent loses its session", () => {
   });
 
   test("changes of other sessions are not its own", () => {
-    const { agent, session, transport, happened } = startOpen();
+    const { agent, transport, happened } = startOpen();
     transport.link.emit("fenced", { session_id: "other", incarnation: 1, reason: "taken" });
     transport.link.emit("session", { session_id: "other", version: 2, patch: {}, actor: { kind: "hub", id: "h" } });
     expect([agent.state.name, happened("changed")]).toEqual(["ready", []]);
@@ -530,7 +540,7 @@ describe("agent loses its session", () => {
 });
 
 describe("agent ends", () => {
-  test("[C1] close delivers what waits, then ends the session, then disconnects", async () => {
+  test("[C1] close delivers what waits, then ends the session", async () => {
     const { agent, session, clock, transport } = startOpen();
     const answer = session.publish(step(0.1));
     const closed = session.close("COMPLETED", { exit_code: 0 });
@@ -547,9 +557,11 @@ describe("agent ends", () => {
     });
     transport.link.last("session:close").answer?.({ ok: true, epoch: "e", seq: 3, results: [] });
     expect(await closed).toMatchObject({ seq: 3 });
+    expect(session.state).toMatchObject({ name: "over", why: "closed" });
+    expect(await session.close()).toMatchObject({ seq: 3 });
+    await agent.close();
     expect(agent.state).toMatchObject({ name: "stopped", why: "closed" });
     expect([transport.link.isOpen, clock.pending]).toEqual([false, 0]);
-    expect(await session.close()).toMatchObject({ seq: 3 });
   });
 
   test("[P21] a close whose answer was lost is settled after the end", async () => {
@@ -577,20 +589,26 @@ describe("agent ends", () => {
 
   test("close gives up after its time and says what was not delivered", async () => {
     const { agent, session, clock } = start();
-    session.publish(step(0.1));
-    const closed = session.close("COMPLETED", undefined, { timeoutMs: 1_000 });
+    const answer = session.publish(step(0.1));
+    const closed = agent.close({ status: "COMPLETED", timeoutMs: 1_000 });
+    expect(() => agent.open({ sessionId: "late" })).toThrow(expect.objectContaining({ code: "CLOSED" }));
     clock.advance(1_000);
-    await expect(closed).rejects.toMatchObject({ code: "TIMEOUT", details: { undelivered: 2 } });
+    await expect(closed).rejects.toMatchObject({
+      code: "TIMEOUT",
+      details: { undelivered: 2, sessions: [{ session_id: "s", project_id: "p", undelivered: 2 }], kept: false },
+    });
+    expect(await outcome(answer)).toBe("TIMEOUT");
+    expect(session.state).toMatchObject({ name: "over", why: "left" });
     expect(agent.state).toMatchObject({ name: "stopped", why: "closed" });
     expect(clock.pending).toBe(0);
   });
 
   test("[P23] a publish with a final status is an end as well", async () => {
-    const { agent, session, transport } = startOpen();
+    const { session, transport } = startOpen();
     const last = session.publish({ kind: "session", status: "COMPLETED" });
     transport.link.last("changes:publish").answer?.(published(transport.link));
     expect(await last).toMatchObject({ seq: 2 });
-    expect(agent.state).toMatchObject({ name: "stopped", why: "closed" });
+    expect(session.state).toMatchObject({ name: "over", why: "closed" });
     expect(await outcome(session.publish(step(0.1)))).toBe("CLOSED");
   });
 
@@ -604,7 +622,7 @@ describe("agent ends", () => {
   });
 
   test("flush waits for every answer", async () => {
-    const { agent, session, transport } = startOpen();
+    const { session, transport } = startOpen();
     session.publish(step(0.1));
     session.publish(step(0.2));
     const flushed = session.flush();
