@@ -8,6 +8,8 @@ import { lineOf, MAGIC, readSpool } from "./spool-lines.ts";
 interface Parts {
   readonly name: string;
   readonly file: SpoolFile;
+  /** Below it the file is never rewritten. */
+  readonly compactBytes: number;
   /** False when another process has taken the spool over. */
   readonly isHeld: () => boolean;
   readonly keepUndelivered: (undelivered: Undelivered) => string | undefined;
@@ -35,7 +37,7 @@ export class FileSpool implements Spool {
     const { state, goodBytes } = readSpool(parts.file.read(), parts.name);
     this.#state = state;
     this.#bytes = goodBytes;
-    this.#compactAt = compactAt(goodBytes);
+    this.#compactAt = this.#nextCompaction();
     parts.file.truncate(goodBytes);
     if (goodBytes === 0) this.#write(MAGIC);
     forgetOldestIdle(state);
@@ -105,7 +107,11 @@ export class FileSpool implements Spool {
     this.#parts.file.replace(text);
     this.#isBehind = false;
     this.#bytes = Buffer.byteLength(text);
-    this.#compactAt = compactAt(this.#bytes);
+    this.#compactAt = this.#nextCompaction();
+  }
+
+  #nextCompaction(): number {
+    return Math.max(this.#parts.compactBytes, 4 * this.#bytes);
   }
 
   /** Only to save room: when it fails, the file as it is will do until it has grown as much again. */
@@ -116,10 +122,6 @@ export class FileSpool implements Spool {
       this.#compactAt = 2 * this.#bytes;
     }
   }
-}
-
-function compactAt(bytes: number): number {
-  return Math.max(CLIENT_BOUNDS.spoolCompactBytes, 4 * bytes);
 }
 
 /** Sessions that nothing waits for are kept for their tokens, not for ever. */

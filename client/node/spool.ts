@@ -39,6 +39,7 @@ export function openSpool(options: SpoolOptions): Spool {
       return new FileSpool({
         name,
         file,
+        compactBytes: CLIENT_BOUNDS.spoolCompactBytes,
         isHeld: held.isHeld,
         keepUndelivered: (undelivered) => keepUndelivered(`${name}.undelivered`, undelivered),
         release: held.release,
