@@ -29,7 +29,7 @@ export interface SessionHost {
   refusal(): StateHubError | undefined;
   /** The hub's word with every open. */
   leased(lease: Lease): void;
-  /** The session is open, closed for the moment, or over. */
+  /** The session is open, closed for the moment, or over, or is worked on from now on. */
   changed(session: AgentSession): void;
   /** Of an earlier process; its callers are gone. Called before it leaves the spool. */
   undelivered(session: AgentSession, content: EntryContent, error: StateHubError): void;
@@ -222,6 +222,7 @@ export class AgentSession extends Emitter<SessionEvents> {
   work(): void {
     this.#isWorkedOn = true;
     this.#channel.want();
+    if (this.#state.name === "open") this.#host.changed(this);
   }
 
   /** @internal */
