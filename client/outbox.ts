@@ -1,6 +1,7 @@
 import type { FinalStatus } from "../shared/entities.ts";
 import { isFinal } from "../shared/entities.ts";
-import { type JsonObject, jsonBytes } from "../shared/json.ts";
+import { inspectJson, type JsonObject, jsonBytes } from "../shared/json.ts";
+import { DEFAULT_LIMITS } from "../shared/limits.ts";
 import type { Edit, Published } from "../shared/messages/changes-publish.ts";
 import type { StateHubError } from "./errors.ts";
 import { entityOf, mergeEdits } from "./merge-edits.ts";
@@ -104,6 +105,8 @@ export class Outbox {
     if (!entry.latest || entry.alone || entry.id <= this.#barrierId || entry.content.kind === "close") return undefined;
     const edits = foldEdits(entry.content.edits, content.edits);
     if (edits === undefined || edits.length > bounds.maxChanges) return undefined;
+    // Merged metadata may have more keys than the hub takes in one message.
+    if ("error" in inspectJson(edits, MESSAGE_BOUNDS)) return undefined;
     const folded: EntryContent = { kind: "publish", edits };
     const bytes = jsonBytes(folded);
     return bytes <= bounds.maxBytes ? { entry, content: folded, bytes } : undefined;
@@ -163,6 +166,8 @@ export class Outbox {
     }
   }
 }
+
+const MESSAGE_BOUNDS = { depth: DEFAULT_LIMITS.depth + 3, keysPerObject: DEFAULT_LIMITS.keys_per_object };
 
 /** Each entity once, in the order of first touch; undefined when the values do not merge. */
 function foldEdits(before: readonly Edit[], later: readonly Edit[]): Edit[] | undefined {

@@ -188,5 +188,12 @@ describe("client outbox of values of which the latest counts", () => {
       small.overwritable(publish(progress("a", 0.2), progress("b", 0)), { ...bounds, maxChanges: 1 }),
     ).toBeUndefined();
     expect(small.overwritable(publish(progress("a", 0.2)), { ...bounds, maxBytes: 10 })).toBeUndefined();
+    const keys = (from: number): Edit => {
+      const names = Array.from({ length: 40 }, (_, index) => [`k${from + index}`, 1]);
+      return { kind: "session", metadata: Object.fromEntries(names) };
+    };
+    const many = outboxWith(entry([keys(0)], latest));
+    expect(many.overwritable(publish(keys(20)), bounds)).toBeDefined();
+    expect(many.overwritable(publish(keys(40)), bounds)).toBeUndefined();
   });
 });
