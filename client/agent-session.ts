@@ -314,7 +314,8 @@ export class AgentSession extends Emitter<SessionEvents> {
     });
     answer.catch(() => {});
     const entry = new Entry(this.#nextEntryId, content, kind, settle);
-    this.#assertRoom(1, entry.bytes);
+    // An end frees room, and there is one a session.
+    if (content.kind !== "close") this.#assertRoom(1, entry.bytes);
     this.#channel.add(entry);
     this.#nextEntryId += 1;
     this.#answers.set(entry, answer);

@@ -146,9 +146,8 @@ export class Agent extends Emitter<AgentEvents> {
   }
 
   async #close(status: FinalStatus | undefined, timeoutMs: number): Promise<void> {
-    for (const session of this.#sessions.values()) {
-      if (status !== undefined && !session.isLeft) session.close(status);
-    }
+    const mine = [...this.#sessions.values()].filter((session) => !session.isLeft);
+    const ends = status === undefined ? [] : mine.map((session) => session.close(status));
     const cancel = Number.isFinite(timeoutMs)
       ? this.#clock.after(timeoutMs, () => {
           const text = `the hub did not confirm everything within ${timeoutMs} ms`;
@@ -159,6 +158,12 @@ export class Agent extends Emitter<AgentEvents> {
     cancel();
     this.#connection.stop("closed");
     if (this.#leftError !== undefined) throw this.#leftError;
+    for (const end of ends) {
+      await end.catch((error: StateHubError) => {
+        // Ended or taken by somebody else meanwhile: there is nothing left to end.
+        if (error.code !== "FENCED") throw error;
+      });
+    }
   }
 
   /** What an earlier process left. */
@@ -187,7 +192,7 @@ export class Agent extends Emitter<AgentEvents> {
     };
     return spoolJournal(append, sessionId, (error) => {
       // Once, not for every step until the disk has room again.
-      if (!this.#isSpoolBehind) this.emit("error", error);
+      if (!this.#isSpoolBehind && this.state.name !== "stopped") this.emit("error", error);
       this.#isSpoolBehind = true;
     });
   }

@@ -21,6 +21,7 @@ export class Heartbeats {
   readonly #options: Options;
   #lease: Lease | undefined;
   #next: Cancel | undefined;
+  #isSoon = false;
 
   constructor(options: Options) {
     this.#options = options;
@@ -29,12 +30,13 @@ export class Heartbeats {
   lease(lease: Lease): void {
     const isNew = lease.interval_ms !== this.#lease?.interval_ms;
     this.#lease = lease;
-    if (isNew && this.#next !== undefined) this.#schedule();
+    if (isNew && this.#next !== undefined && !this.#isSoon) this.#schedule();
   }
 
   /** Once for all sessions that were opened in the same moment: viewers see at once what they are at. */
   soon(): void {
     this.#scheduleIn(0);
+    this.#isSoon = true;
   }
 
   /** With the link everything scheduled is gone. */
@@ -65,6 +67,7 @@ export class Heartbeats {
 
   #scheduleIn(ms: number): void {
     this.#next?.();
+    this.#isSoon = false;
     this.#next = this.#options.connection.afterOnLink(ms, () => this.#send());
   }
 }

@@ -70,6 +70,8 @@ export class SessionChannel {
   /** A request to open is under way on the present link. */
   #isOpening = false;
   #isAnswerPending = false;
+  /** Callers are being told; what they publish in return has to wait for its turn. */
+  #isSettling = false;
   #openAttempts = 0;
   /** Told by the hub while an answer was still pending: takes effect with that answer. */
   #fencing: Fenced | undefined;
@@ -271,7 +273,7 @@ export class SessionChannel {
   }
 
   #pump(): void {
-    if (!this.#isOpen || this.#isAnswerPending || this.#fencing !== undefined) return;
+    if (!this.#isOpen || this.#isAnswerPending || this.#isSettling || this.#fencing !== undefined) return;
     if (this.#inFlight === undefined) {
       const limits = this.#owner.limits();
       const batch = this.#outbox.take({
@@ -372,8 +374,10 @@ export class SessionChannel {
   }
 
   #settle(inFlight: InFlight, outcomeOf: (entry: Entry) => Published | StateHubError): void {
+    this.#isSettling = true;
     this.#outbox.settle(inFlight.batch.entries, outcomeOf);
     this.#journal.answered();
+    this.#isSettling = false;
   }
 
   #putBackAlone(inFlight: InFlight): void {

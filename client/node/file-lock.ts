@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import {
   closeSync,
+  existsSync,
   linkSync,
   openSync,
   readFileSync,
@@ -49,7 +50,9 @@ export function lockFile(path: string): FileLock {
   let isOurs = true;
   const touch = () => {
     touchedAt = performance.now();
-    isOurs &&= readOwner(path)?.id === me.id;
+    const owner = readOwner(path);
+    // One that cannot be read for the moment (no file handles left, say) is still ours.
+    isOurs &&= owner === undefined ? existsSync(path) : owner.id === me.id;
     if (!isOurs) return;
     const now = new Date();
     utimesSync(path, now, now);

@@ -387,6 +387,18 @@ describe("agent's end", () => {
     expect(agent.state).toMatchObject({ name: "stopped", why: "closed" });
   });
 
+  test("an end finds its place in a full outbox; one that cannot be taken is told by close", async () => {
+    const { agent, transport } = start({ outbox: { maxPublishes: 1 } });
+    const session = agent.open({ sessionId: "s" });
+    session.publish(edit(1));
+    const closed = agent.close({ status: "COMPLETED" });
+    transport.link.accept();
+    openAll(transport.link);
+    applied(transport.link, "s");
+    transport.link.last("session:close").answer?.(refusal("PAYLOAD_TOO_LARGE"));
+    await expect(closed).rejects.toMatchObject({ code: "PAYLOAD_TOO_LARGE" });
+  });
+
   test("a key that the hub does not take is told with what it concerns", async () => {
     const { agent, transport } = start();
     const errors: StateHubError[] = [];

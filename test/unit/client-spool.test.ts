@@ -187,6 +187,22 @@ describe("spool file", () => {
   });
 });
 
+describe("agent on a spool", () => {
+  test("a listener that publishes in return waits for its turn, in the spool too", () => {
+    const transport = new FakeTransport();
+    const agent = new Agent({ url: "http://h", key: "k", spool: open() }, transport.connect, new FakeClock());
+    const session = agent.open({ sessionId: "s" });
+    session.once("error", () => session.publish(edit(2)));
+    transport.link.accept();
+    openAs(transport);
+    session.publish(edit(1));
+    transport.link.last("changes:publish").answer?.(refusal("VERSION_CONFLICT"));
+    expect(transport.link.last("changes:publish").payload.changes).toEqual([edit(2)]);
+    agent.disconnect();
+    expect(open().sessions.get("s")?.inFlight).toMatchObject({ entries: [{ id: 2 }] });
+  });
+});
+
 describe("spool on a full disk", () => {
   function spoolOn(disk: CrashingFile): FileSpool {
     const parts = { name: "f", isHeld: () => true, keepUndelivered: () => undefined, release: () => {} };
