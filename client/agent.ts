@@ -111,7 +111,8 @@ export class Agent extends Emitter<AgentEvents> {
   /**
    * Creates the session, or comes back to it; usable at once. A session that an earlier process left in the spool is taken
    * up as it was. Throws `VALIDATION` on a spec that can never work or a session that this agent has open already,
-   * `LIMIT_EXCEEDED` beyond the sessions that one connection may hold, `CLOSED` after the end.
+   * `LIMIT_EXCEEDED` beyond the sessions that one connection may hold, `SPOOL_FAILED` when the spool cannot keep it, and
+   * `CLOSED`, or the reason of the end, when the agent has stopped.
    */
   open(spec: SessionSpec): AgentSession {
     const refusal = this.#refusal();
@@ -136,7 +137,11 @@ export class Agent extends Emitter<AgentEvents> {
    * was not delivered; `details` tells how much of which session, and whether a spool has it (`kept`).
    */
   close(options: CloseOptions = {}): Promise<void> {
-    this.#closing ??= this.#close(options.status, options.timeoutMs ?? DEFAULT_CLOSE_TIMEOUT_MS);
+    if (this.#closing === undefined) {
+      this.#closing = this.#close(options.status, options.timeoutMs ?? DEFAULT_CLOSE_TIMEOUT_MS);
+      // Whoever does not wait for it is not to be ended by it.
+      this.#closing.catch(() => {});
+    }
     return this.#closing;
   }
 

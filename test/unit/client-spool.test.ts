@@ -13,9 +13,10 @@ import {
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Agent } from "../../client/agent.ts";
 import type { AgentEvents } from "../../client/agent-types.ts";
+import { lockFile } from "../../client/node/file-lock.ts";
 import { FileSpool } from "../../client/node/file-spool.ts";
 import { openSpool } from "../../client/node/spool.ts";
 import { lineOf, MAGIC, readSpool } from "../../client/node/spool-lines.ts";
@@ -420,6 +421,32 @@ describe("spool lock", () => {
     open();
     expect(JSON.parse(readFileSync(lock(), "utf8"))).toMatchObject({ pid: process.pid });
     expect(readdirSync(folder).sort()).toEqual(["agent.spool", "agent.spool.lock"]);
+  });
+
+  test("an owner that stood still finds out that it was followed, and leaves the other's lock alone", () => {
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "performance"] });
+    try {
+      const held = lockFile(lock());
+      writeFileSync(lock(), JSON.stringify({ pid: process.pid, space: "elsewhere", id: "other" }));
+      expect(held.isHeld()).toBe(true);
+      vi.advanceTimersByTime(2_500);
+      expect(held.isHeld()).toBe(false);
+      held.release();
+      expect(JSON.parse(readFileSync(lock(), "utf8"))).toMatchObject({ id: "other" });
+      expect(vi.getTimerCount()).toBe(0);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  test("a spool that another process has taken over takes nothing more", () => {
+    const parts = { name: "f", file: new CrashingFile(), keepUndelivered: () => undefined, release: () => {} };
+    let isHeld = true;
+    const spool = new FileSpool({ ...parts, compactBytes: 1_000, isHeld: () => isHeld });
+    spool.append(RECORDS[1] as SpoolRecord);
+    isHeld = false;
+    expect(() => spool.append(taken(1))).toThrow(/another process has taken it over/);
+    expect(spool.sessions.get("s")?.queue.size).toBe(0);
   });
 
   test("an owner in another container is believed while it gives signs of life", () => {
