@@ -1,8 +1,7 @@
-import { type FinalStatus, type Session, SessionStatus, type WaitingRequest } from "../shared/entities.ts";
+import type { FinalStatus, Session, SessionStatus, WaitingRequest } from "../shared/entities.ts";
 import { DEFAULT_PROJECT_ID } from "../shared/ids.ts";
 import type { JsonObject } from "../shared/json.ts";
 import type { Limits } from "../shared/limits.ts";
-import { mergePatch } from "../shared/merge-patch.ts";
 import type { Edit, Published } from "../shared/messages/changes-publish.ts";
 import type { Beat } from "../shared/messages/heartbeat.ts";
 import type { Lease } from "../shared/messages/lease.ts";
@@ -14,6 +13,7 @@ import type { Connection } from "./connection.ts";
 import { Emitter } from "./emitter.ts";
 import { StateHubError } from "./errors.ts";
 import type { Journal } from "./journal.ts";
+import { KnownSession } from "./known-session.ts";
 import { Entry, type EntryContent, type EntryKind, isEnd, Outbox } from "./outbox.ts";
 import type { OutboxBudget } from "./outbox-budget.ts";
 import { fencedError, SessionChannel } from "./session-channel.ts";
@@ -59,9 +59,7 @@ export class AgentSession extends Emitter<SessionEvents> {
   #state: SessionState = { name: "opening" };
   #isWorkedOn = false;
   readonly #isLeftEnding: boolean;
-  #current: Session | undefined;
-  /** The version in which the session got the status that is known here. */
-  #statusVersion = 0;
+  readonly #known = new KnownSession();
   /** The status of a publish that has no answer yet. */
   #saidStatus: { readonly status: SessionStatus } | undefined;
   #beat: BeatInfo = {};
@@ -100,7 +98,7 @@ export class AgentSession extends Emitter<SessionEvents> {
         opened: (opened) => this.#opened(opened),
         closed: () => this.#enter({ name: "opening" }),
         changed: (change) => this.#changed(change),
-        applied: (edits, published) => this.#applied(edits, published),
+        applied: (edits, published) => this.#known.applied(edits, published),
         fenced: (fenced) => this.#fenced(fenced),
         ended: () => this.#over("closed", new StateHubError("CLOSED", `session ${this.sessionId} has ended`)),
         failed: (error) => this.#failed(error),
@@ -116,12 +114,12 @@ export class AgentSession extends Emitter<SessionEvents> {
 
   /** The session as the hub has it, as far as is known here; undefined before the first open. */
   get current(): Session | undefined {
-    return this.#current;
+    return this.#known.session;
   }
 
   /** What this agent said last, or what the hub has, if somebody else changed it since. */
   get status(): SessionStatus | undefined {
-    return this.#saidStatus?.status ?? this.#current?.status;
+    return this.#saidStatus?.status ?? this.current?.status;
   }
 
   /** Publishes without an answer yet. */
@@ -370,42 +368,15 @@ export class AgentSession extends Emitter<SessionEvents> {
 
   #opened({ session, created, resumed, lease }: SessionOpened): void {
     this.#host.leased(lease);
-    this.#current = session;
-    this.#statusVersion = session.version;
+    this.#known.opened(session);
     this.#onReady.resolve({ session, created, resumed });
     this.#enter({ name: "open" });
     this.emit("opened", { session, created, resumed });
   }
 
   #changed(change: SessionChanged): void {
-    const before = this.#current;
-    if (before !== undefined && change.version > before.version) {
-      const { status: _, ...patch } = change.patch;
-      // The hub's own patch makes a session of a session.
-      this.#current = { ...(mergePatch({ ...before } as never, patch) as unknown as Session), version: change.version };
-      const status = SessionStatus.safeParse(change.patch.status);
-      if (status.success) this.#follow(status.data, change.version);
-    }
+    this.#known.changedByOther(change);
     this.emit("changed", change);
-  }
-
-  /** Of our own edits the hub sends no patch. */
-  #applied(edits: readonly Edit[], published: Published): void {
-    const edit = edits.find((one) => one.kind === "session");
-    const result = published.results?.find((one) => one.kind === "session");
-    const before = this.#current;
-    if (edit?.kind !== "session" || result === undefined || before === undefined) return;
-    const metadata = mergePatch(before.metadata, edit.metadata ?? {}) as JsonObject;
-    this.#current = { ...before, metadata, version: Math.max(before.version, result.version) };
-    if (edit.status !== undefined) this.#follow(edit.status, result.version);
-  }
-
-  /** Answers and notices may overtake each other; the version says which status is the newer one. */
-  #follow(status: SessionStatus, version: number): void {
-    if (this.#current === undefined || version < this.#statusVersion) return;
-    this.#statusVersion = version;
-    const { waiting_for, ...rest } = this.#current;
-    this.#current = { ...rest, status, ...(status === "WAITING" && waiting_for !== undefined ? { waiting_for } : {}) };
   }
 
   #fenced(fenced: Fenced): void {

@@ -93,17 +93,31 @@ function acquire(path: string, me: Owner, takeovers: number): void {
   }
 }
 
-/** The lock appears with its whole content or not at all. */
+/** The lock appears with its whole content or not at all; without links, content follows at once. */
 function create(path: string, me: Owner): boolean {
   const mine = write(`${path}.${me.id}`, me);
   try {
     linkSync(mine, path);
     return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
-    throw error;
+    if (codeOf(error) === "EEXIST") return false;
+    if (!WITHOUT_LINKS.has(codeOf(error))) throw error;
+    return createInPlace(path, me);
   } finally {
     rmSync(mine, { force: true });
+  }
+}
+
+/** What file systems say that have no links (FAT, some network shares). */
+const WITHOUT_LINKS: ReadonlySet<string | undefined> = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"]);
+
+function createInPlace(path: string, me: Owner): boolean {
+  try {
+    write(path, me);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === "EEXIST") return false;
+    throw error;
   }
 }
 
@@ -130,7 +144,7 @@ function isAlive(owner: Owner | undefined, path: string, me: Owner): boolean {
   try {
     process.kill(owner.pid, 0);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ESRCH") return false;
+    if (codeOf(error) === "ESRCH") return false;
   }
   const seen = processStat(owner.pid);
   // A zombie has ended, its parent just has not asked.
@@ -169,6 +183,10 @@ function processStat(pid: number): { readonly state: string; readonly started: s
   const [state, ...fields] = text?.slice(text.lastIndexOf(")") + 2).split(" ") ?? [];
   const started = fields[18];
   return state === undefined || started === undefined ? undefined : { state, started };
+}
+
+function codeOf(error: unknown): string | undefined {
+  return (error as NodeJS.ErrnoException).code;
 }
 
 function attempt<T>(read: () => T): T | undefined {
