@@ -13,6 +13,8 @@ export class CrashingFile implements SpoolFile {
   onCrash: () => void = () => {};
   /** Bytes written since the beginning, over all processes. */
   written = 0;
+  /** What they were. */
+  history = "";
   /** Set to let writes fail without any effect, as a full disk does. */
   isFull = false;
 
@@ -49,6 +51,7 @@ export class CrashingFile implements SpoolFile {
     }
     this.budget -= bytes.length;
     this.written += bytes.length;
+    this.history += bytes.toString();
     return bytes;
   }
 
