@@ -1,365 +1,302 @@
-import { z } from "zod";
-import type { FinalStatus, Session, SessionStatus } from "../shared/entities.ts";
-import { Id } from "../shared/ids.ts";
-import { type JsonObject, jsonBytes } from "../shared/json.ts";
+import type { FinalStatus } from "../shared/entities.ts";
+import { DEFAULT_PROJECT_ID, Id } from "../shared/ids.ts";
 import { DEFAULT_LIMITS, type Limits } from "../shared/limits.ts";
-import { Edit, type Published } from "../shared/messages/changes-publish.ts";
-import { Heartbeat } from "../shared/messages/heartbeat.ts";
+import type { Beat } from "../shared/messages/heartbeat.ts";
 import type { Lease } from "../shared/messages/lease.ts";
-import type { Fenced, SessionChanged } from "../shared/messages/notices.ts";
-import { SessionClose } from "../shared/messages/session-close.ts";
-import { SessionOpen, type SessionOpened, type SessionOpenInput } from "../shared/messages/session-open.ts";
 import { AGENTS_NAMESPACE } from "../shared/protocol.ts";
-import { parseInput } from "../shared/validate.ts";
-import { type Cancel, type Clock, systemClock } from "./clock.ts";
+import { AgentSession, type SessionHost } from "./agent-session.ts";
+import type { AgentEvents, AgentOptions, CloseOptions, SessionSpec } from "./agent-types.ts";
+import { Heartbeats } from "./beats.ts";
+import { CLIENT_BOUNDS } from "./bounds.ts";
+import { checked, openRequest } from "./check-input.ts";
+import { type Clock, systemClock } from "./clock.ts";
 import { Connection, type ConnectionTimings } from "./connection.ts";
 import type { ConnectionState } from "./connection-state.ts";
 import { Emitter } from "./emitter.ts";
 import { StateHubError } from "./errors.ts";
-import { checkUrl, defaultMachineId, randomText } from "./identity.ts";
-import { entityOf } from "./merge-edits.ts";
-import { type EntryContent, Outbox } from "./outbox.ts";
-import { plainCopy } from "./plain-copy.ts";
-import { ENVELOPE_BYTES, SessionChannel } from "./session-channel.ts";
+import { checkUrl, randomText } from "./identity.ts";
+import { type Journal, NO_JOURNAL, spoolJournal } from "./journal.ts";
+import type { EntryContent } from "./outbox.ts";
+import { OutboxBudget, type OutboxDepth } from "./outbox-budget.ts";
 import { socketTransport } from "./socket-transport.ts";
+import type { Spool, SpoolRecord } from "./spool.ts";
 import type { Transport } from "./transport.ts";
-
-export interface AgentOptions {
-  /** e.g. `http://127.0.0.1:3000` */
-  readonly url: string;
-  /** API key with the role agent or operator. */
-  readonly key: string;
-  /**
-   * Who this agent is. A new process with the same id takes its sessions over at once; without one a random id is used,
-   * so that a crashed agent's session can be taken only when the hub has missed its heartbeats.
-   */
-  readonly agentId?: string;
-  readonly session: SessionSpec;
-  /** What may wait while the hub is away or slow; beyond it `publish()` is refused with `OUTBOX_FULL`. */
-  readonly outbox?: { readonly maxPublishes?: number; readonly maxBytes?: number };
-  /** Default 10 s. */
-  readonly connectTimeoutMs?: number;
-  /** Default 20 s: well above the 5 s after which a hub says that its database does not answer. */
-  readonly requestTimeoutMs?: number;
-}
-
-export interface SessionSpec {
-  readonly sessionId: string;
-  /** Default `default`. */
-  readonly projectId?: string;
-  /** Default: the host's name where the runtime tells it, else `unknown`. */
-  readonly machineId?: string;
-  /** Default `ACTIVE`. This and the fields below are ignored by the hub when the session exists already. */
-  readonly status?: SessionStatus;
-  readonly environment?: string;
-  readonly metadata?: JsonObject;
-  readonly parentSessionId?: string;
-  readonly resumedFrom?: string;
-  /** Take the session although another agent's lease is valid. Used for the first open only. */
-  readonly takeover?: boolean;
-}
-
-/** What an agent says about itself between changes: kept in memory by the hub, never logged. */
-export interface BeatInfo {
-  /** 0 to 1. */
-  readonly progress?: number;
-  /** What it does right now, cut to 200 characters. */
-  readonly activity?: string;
-  readonly metrics?: Readonly<Record<string, number>>;
-}
-
-export interface PublishOptions {
-  /** Never merged with neighbours, so the log shows it as a change of its own. */
-  readonly alone?: boolean;
-}
-
-export interface OpenedSession {
-  readonly session: Session;
-  /** Made by this open, not found. */
-  readonly created: boolean;
-  /** The same owner came back, after a loss of the connection or of the hub. */
-  readonly resumed: boolean;
-}
-
-export interface AgentEvents {
-  state: ConnectionState;
-  /** After every open, the first one and those after a loss of the connection. */
-  opened: OpenedSession;
-  /** Final: a newer agent owns the session, or someone ended it. Nothing is sent any more. */
-  fenced: Fenced;
-  /** An operator or the hub changed the session. */
-  changed: SessionChanged;
-  /** A refused publish (its promise rejects too), or the reason why the agent stopped. */
-  error: StateHubError;
-}
 
 /** Starts at once and keeps trying while the hub is away; throws only on options that can never work. */
 export function connectAgent(options: AgentOptions): Agent {
   checkUrl(options.url);
-  const agentId = options.agentId ?? `agent-${randomText()}`;
-  const timings = timingsOf(options);
+  const agentId = checked(Id, options.agentId ?? options.spool?.agentId ?? `agent-${randomText()}`, "agentId");
   const transport = socketTransport({
     url: options.url,
     namespace: AGENTS_NAMESPACE,
     key: options.key,
-    agentId: checked(Id, agentId, "agentId"),
-    connectTimeoutMs: timings.connectTimeoutMs,
+    agentId,
+    connectTimeoutMs: timingsOf(options).connectTimeoutMs,
   });
   return new Agent({ ...options, agentId }, transport, systemClock);
 }
 
-/** One agent with one session: connection, session and outbox are kept in order for it. */
+/** One agent on one connection, with any number of sessions up to the hub's limit (200). */
 export class Agent extends Emitter<AgentEvents> {
-  readonly sessionId: string;
-  readonly projectId: string;
   readonly agentId: string | undefined;
-  /** Settles with the first open, or rejects with the reason why there will be none. Using the agent need not wait for it. */
-  readonly ready: Promise<OpenedSession>;
+  /**
+   * Those that are not over, by session_id. With a spool also the sessions of an earlier process: what waits for them is
+   * delivered, but nobody vouches for them by heartbeats until `open` is called for them.
+   */
+  readonly sessions: ReadonlyMap<string, AgentSession>;
+  readonly #sessions = new Map<string, AgentSession>();
   readonly #clock: Clock;
   readonly #connection: Connection;
-  readonly #channel: SessionChannel;
-  readonly #outbox: Outbox;
-  #onReady: { resolve: (opened: OpenedSession) => void; reject: (error: StateHubError) => void };
+  readonly #heartbeats: Heartbeats;
+  readonly #budget: OutboxBudget;
+  readonly #spool: Spool | undefined;
+  readonly #host: SessionHost;
   #limits: Limits = DEFAULT_LIMITS;
-  #lease: Lease | undefined;
-  #beat: BeatInfo = {};
-  #nextBeat: Cancel | undefined;
-  #closing: Promise<Published> | undefined;
-  #flushed: (() => void)[] = [];
+  #isSpoolBehind = false;
+  #toldDepth: OutboxDepth = { publishes: 0, bytes: 0 };
+  #isDepthToBeTold = false;
+  #closing: Promise<void> | undefined;
+  /** The agent has stopped with something undelivered. */
+  #leftError: StateHubError | undefined;
 
   /** @internal use `connectAgent` */
   constructor(options: AgentOptions, transport: Transport, clock: Clock) {
     super();
-    const spec = openRequest(options.session);
-    this.sessionId = spec.session_id;
-    this.projectId = spec.project_id ?? "default";
     this.agentId = options.agentId;
+    this.sessions = this.#sessions;
     this.#clock = clock;
-    this.#outbox = new Outbox({
-      maxEntries: options.outbox?.maxPublishes ?? 1_000,
-      maxBytes: options.outbox?.maxBytes ?? 1024 * 1024,
-    });
-    this.#onReady = { resolve: () => {}, reject: () => {} };
-    this.ready = new Promise((resolve, reject) => {
-      this.#onReady = { resolve, reject };
-    });
-    // Whoever does not wait for it hears of a failure by the `error` event.
-    this.ready.catch(() => {});
+    this.#spool = options.spool;
+    const { maxPublishes = CLIENT_BOUNDS.outboxPublishes, maxBytes = CLIENT_BOUNDS.outboxBytes } = options.outbox ?? {};
+    this.#budget = new OutboxBudget({ maxPublishes, maxBytes }, () => this.#depthChanged());
     this.#connection = new Connection(transport, clock, timingsOf(options), {
-      linked: () => this.#channel.linked(),
-      unlinked: () => this.#channel.unlinked(),
+      linked: () => this.#linked(),
+      unlinked: () => this.#unlinked(),
       welcomed: (welcome) => {
         this.#limits = { ...DEFAULT_LIMITS, ...welcome.limits };
-        this.#lease = welcome.lease;
+        this.#heartbeats.lease(welcome.lease);
       },
       received: (event, payload) => this.#received(event, payload),
       stateChanged: (state) => this.#stateChanged(state),
     });
-    this.#channel = new SessionChannel(this.#connection, spec, this.#outbox, {
+    this.#heartbeats = new Heartbeats({
+      connection: this.#connection,
+      clock,
       limits: () => this.#limits,
-      opened: (opened) => this.#opened(opened),
-      changed: (change) => this.emit("changed", change),
-      fenced: (fenced) => this.#fenced(fenced),
-      ended: () => this.#connection.stop("closed"),
-      failed: (error) => this.#connection.stop("failed", error),
-      drained: () => this.#drained(),
+      beats: () => this.#beats(),
+      rejected: (sessionId, code) => this.#sessions.get(sessionId)?.disowned(code),
     });
+    this.#host = {
+      connection: this.#connection,
+      budget: this.#budget,
+      limits: () => this.#limits,
+      refusal: () => this.#refusal(),
+      leased: (lease) => this.#heartbeats.lease(lease),
+      changed: (session) => this.#sessionChanged(session),
+      undelivered: (session, content, error) => this.#undelivered(session, content, error),
+    };
+    this.#takeUp();
     this.#connection.start();
   }
 
+  /** Of the connection: `ready` when the hub has taken this agent and opened every session that is to be open. */
   get state(): ConnectionState {
     return this.#connection.state;
   }
 
-  /** The session as of the last open, undefined before the first. */
-  get session(): Session | undefined {
-    return this.#channel.session;
-  }
-
-  /** Publishes without an answer yet. */
-  get undelivered(): number {
-    return this.#channel.undelivered;
+  /** What waits for the hub's word, over all sessions. */
+  get outbox(): OutboxDepth {
+    return this.#budget.depth;
   }
 
   /**
-   * Changes the session or its tasks, all or none. Settles when the hub says that the change is durable, or rejects with
-   * its refusal; in between it survives lost connections, lost answers and restarted hubs, and is applied exactly once.
-   * While an earlier publish is under way, waiting ones may be merged into one where that keeps their meaning.
+   * Creates the session, or comes back to it; usable at once. A session that an earlier process left in the spool is taken
+   * up as it was. Throws `VALIDATION` on a spec that can never work or a session that this agent has open already,
+   * `LIMIT_EXCEEDED` beyond the sessions that one connection may hold, `SPOOL_FAILED` when the spool cannot keep it, and
+   * `CLOSED`, or the reason of the end, when the agent has stopped.
    */
-  publish(edits: Edit | readonly Edit[], options: PublishOptions = {}): Promise<Published> {
-    return this.#enqueue(() => ({ kind: "publish", edits: checkedEdits(edits) }), options.alone ?? false);
-  }
-
-  /** Goes out with the next heartbeats until replaced; the members that are not given keep their last value. */
-  beat(info: BeatInfo): void {
-    const next = { ...this.#beat, ...(plainCopy(info) as BeatInfo) };
-    if (typeof next.activity === "string") next.activity = cut(next.activity, this.#limits.activity_chars);
-    const beat = { sessions: [{ session_id: this.sessionId, incarnation: 1, ...next }] };
-    checked(Heartbeat, beat, "beat");
-    if (jsonBytes(beat) + ENVELOPE_BYTES > this.#limits.frame_bytes) throw tooLarge(this.#limits.frame_bytes);
-    this.#beat = next;
+  open(spec: SessionSpec): AgentSession {
+    const refusal = this.#refusal();
+    if (refusal !== undefined) throw refusal;
+    const request = openRequest(spec);
+    const left = this.#sessions.get(request.session_id);
+    if (left !== undefined) assertLeft(left, request.project_id ?? DEFAULT_PROJECT_ID);
+    if (left?.isLive !== true) this.#assertRoomForSession();
+    if (left === undefined) this.#spool?.append({ type: "session", spec: request });
+    const session = left ?? this.#add(new AgentSession(this.#host, request, this.#journalOf(request.session_id)));
+    session.work();
+    return session;
   }
 
   /** Settles when everything published before has its answer, also when that is a refusal or the end. */
-  flush(): Promise<void> {
-    if (this.#channel.undelivered === 0) return Promise.resolve();
-    return new Promise((resolve) => this.#flushed.push(resolve));
+  async flush(): Promise<void> {
+    await Promise.all([...this.#sessions.values()].map((session) => session.flush()));
   }
 
   /**
-   * Delivers what is still waiting, ends the session and disconnects. With `timeoutMs` it gives up after that time: it
-   * disconnects and rejects with `TIMEOUT` and `details.undelivered`; what the hub has not got by then is lost.
+   * Delivers what waits, then disconnects. Rejects with `TIMEOUT`, or with the reason why the agent stopped, when something
+   * was not delivered; `details` tells how much of which session, and whether a spool has it (`kept`).
    */
-  close(
-    status: FinalStatus = "COMPLETED",
-    metadata?: JsonObject,
-    options: { readonly timeoutMs?: number } = {},
-  ): Promise<Published> {
-    this.#closing ??= this.#close(status, metadata, options.timeoutMs);
+  close(options: CloseOptions = {}): Promise<void> {
+    if (this.#closing === undefined) {
+      this.#closing = this.#close(options.status, options.timeoutMs ?? DEFAULT_CLOSE_TIMEOUT_MS);
+      // Whoever does not wait for it is not to be ended by it.
+      this.#closing.catch(() => {});
+    }
     return this.#closing;
   }
 
-  /** Leaves the session open: its heartbeats end, and the hub will call it stale, then lost. Rejects what is waiting. */
+  /** At once. Sessions stay open: their heartbeats end, and the hub will call them stale, then lost. Rejects what waits. */
   disconnect(): void {
-    this.#stop(new StateHubError("CLOSED", "the agent was disconnected before the hub answered"));
+    this.#connection.stop("closed", new StateHubError("CLOSED", "the agent was disconnected before the hub answered"));
   }
 
-  #close(status: FinalStatus, metadata: JsonObject | undefined, timeoutMs: number | undefined): Promise<Published> {
-    const answer = this.#enqueue(() => {
-      const copy = metadata === undefined ? undefined : (plainCopy(metadata) as JsonObject);
-      checked(
-        SessionClose,
-        {
-          session_id: this.sessionId,
-          incarnation: 1,
-          op: 1,
-          status,
-          ...(copy === undefined ? {} : { metadata: copy }),
-        },
-        "close",
-      );
-      return { kind: "close", status, metadata: copy };
-    }, true);
-    const cancel =
-      timeoutMs === undefined
-        ? () => {}
-        : this.#clock.after(timeoutMs, () => {
-            const undelivered = this.#channel.undelivered;
-            this.#stop(
-              new StateHubError("TIMEOUT", `the hub did not confirm the end within ${timeoutMs} ms`, {
-                details: { undelivered },
-              }),
-            );
-          });
-    const closing = answer.then(
-      (published) => {
-        cancel();
-        return published;
-      },
-      (error) => {
-        cancel();
-        // Refused (metadata too large, say): the session is still open, and may be closed once more.
-        this.#closing = undefined;
-        throw error;
-      },
-    );
-    closing.catch(() => {});
-    return closing;
+  async #close(status: FinalStatus | undefined, timeoutMs: number): Promise<void> {
+    const mine = [...this.#sessions.values()].filter((session) => !session.isLeft);
+    const ends = status === undefined ? [] : mine.map((session) => session.close(status));
+    const cancel = Number.isFinite(timeoutMs)
+      ? this.#clock.after(timeoutMs, () => {
+          const text = `the hub did not confirm everything within ${timeoutMs} ms`;
+          this.#connection.stop("closed", new StateHubError("TIMEOUT", text));
+        })
+      : () => {};
+    await this.flush();
+    cancel();
+    this.#connection.stop("closed");
+    if (this.#leftError !== undefined) throw this.#leftError;
+    for (const end of ends) {
+      await end.catch((error: StateHubError) => {
+        // Ended or taken by somebody else meanwhile: there is nothing left to end.
+        if (error.code !== "FENCED") throw error;
+      });
+    }
   }
 
-  #enqueue(content: () => EntryContent, alone: boolean): Promise<Published> {
-    const answer = new Promise<Published>((resolve, reject) => {
-      const refuse = (error: StateHubError) => {
-        // Nobody needs to be told that what they closed themselves is closed.
-        if (error.code !== "CLOSED") this.emit("error", error);
-        reject(error);
-      };
-      try {
-        if (this.#closing !== undefined) throw new StateHubError("CLOSED", "the agent is closing");
-        const checkedContent = content();
-        const bytes = jsonBytes(checkedContent);
-        if (bytes + ENVELOPE_BYTES > this.#limits.frame_bytes) throw tooLarge(this.#limits.frame_bytes);
-        if (!this.#outbox.hasRoomFor(bytes)) throw this.#outboxFull();
-        this.#channel.add({
-          content: checkedContent,
-          bytes,
-          alone,
-          settle: (outcome) => (outcome instanceof StateHubError ? refuse(outcome) : resolve(outcome)),
-        });
-      } catch (error) {
-        if (!(error instanceof StateHubError)) throw error;
-        refuse(error);
-      }
+  /** What an earlier process left. */
+  #takeUp(): void {
+    const spool = this.#spool;
+    if (spool === undefined) return;
+    for (const [sessionId, left] of spool.sessions) {
+      this.#add(new AgentSession(this.#host, left.spec, this.#journalOf(sessionId), left));
+    }
+    if (this.agentId !== undefined && spool.agentId !== this.agentId) {
+      spool.append({ type: "agent", agent_id: this.agentId });
+    }
+  }
+
+  #add(session: AgentSession): AgentSession {
+    this.#sessions.set(session.sessionId, session);
+    return session;
+  }
+
+  #journalOf(sessionId: string): Journal {
+    const spool = this.#spool;
+    if (spool === undefined) return NO_JOURNAL;
+    const append = (record: SpoolRecord) => {
+      spool.append(record);
+      this.#isSpoolBehind = false;
+    };
+    return spoolJournal(append, sessionId, (error) => {
+      // Once, not for every step until the disk has room again.
+      if (!this.#isSpoolBehind && this.state.name !== "stopped") this.emit("error", error);
+      this.#isSpoolBehind = true;
     });
-    // A report that nobody waits for must not end the program; its refusal is an `error` event.
-    answer.catch(() => {});
-    return answer;
   }
 
-  #outboxFull(): StateHubError {
-    return new StateHubError(
-      "OUTBOX_FULL",
-      `${this.#outbox.count} publishes (${this.#outbox.bytes} bytes) wait for the hub, which is ${this.state.name === "ready" ? "slow" : "away"}: this one was not taken`,
+  #assertRoomForSession(): void {
+    const most = this.#limits.sessions_per_connection;
+    const live = [...this.#sessions.values()].filter((session) => session.isLive).length;
+    if (live < most) return;
+    throw new StateHubError(
+      "LIMIT_EXCEEDED",
+      `${live} sessions are open or wait for their end to be delivered, and one agent holds at most ${most}: ` +
+        "close some, or connect another agent",
+      { details: { limit: most } },
     );
   }
 
-  #opened(opened: SessionOpened): void {
-    this.#lease = opened.lease;
-    this.#connection.opened();
-    const { session, created, resumed } = opened;
-    this.#onReady.resolve({ session, created, resumed });
-    this.emit("opened", { session, created, resumed });
-    this.#sendBeat();
+  #refusal(): StateHubError | undefined {
+    const { state } = this;
+    if (state.name === "stopped") return state.error ?? new StateHubError("CLOSED", "the agent was closed");
+    return this.#closing === undefined ? undefined : new StateHubError("CLOSED", "the agent is closing");
+  }
+
+  /** All sessions in one go; each is answered on its own. */
+  #linked(): void {
+    for (const session of [...this.#sessions.values()]) session.linked();
+    this.#checkReady();
+  }
+
+  #unlinked(): void {
+    this.#heartbeats.unlinked();
+    for (const session of [...this.#sessions.values()]) session.unlinked();
   }
 
   #received(event: string, payload: unknown): void {
-    if (event === "lease") {
-      this.#lease = payload as Lease;
-      if (this.#channel.isOpen) this.#scheduleBeat();
-    } else this.#channel.received(event, payload);
+    if (event === "lease") this.#heartbeats.lease(payload as Lease);
+    else this.#sessions.get(String((payload as { session_id?: unknown } | null)?.session_id))?.received(event, payload);
   }
 
-  #sendBeat(): void {
-    if (!this.#channel.isOpen) return;
-    const sessions = [{ session_id: this.sessionId, incarnation: this.#channel.incarnation, ...this.#beat }];
-    this.#connection.send("heartbeat", { sessions });
-    this.#scheduleBeat();
+  #sessionChanged(session: AgentSession): void {
+    if (session.state.name === "over" && this.#sessions.get(session.sessionId) === session) {
+      this.#sessions.delete(session.sessionId);
+    }
+    if (session.state.name === "open") this.#heartbeats.soon();
+    this.#checkReady();
   }
 
-  /** ±10 %, so that agents that were connected together do not beat together. */
-  #scheduleBeat(): void {
-    this.#nextBeat?.();
-    const interval = this.#lease?.interval_ms ?? 5_000;
-    this.#nextBeat = this.#connection.afterOnLink(interval * (0.9 + this.#clock.random() / 5), () => this.#sendBeat());
+  #checkReady(): void {
+    if (!this.#connection.isLinked) return;
+    if (![...this.#sessions.values()].some((session) => session.isAwaited)) this.#connection.opened();
   }
 
-  #fenced(fenced: Fenced): void {
-    this.#connection.stop("fenced");
-    this.emit("fenced", fenced);
-    this.#drained();
+  #beats(): Beat[] {
+    return [...this.#sessions.values()].flatMap((session) => session.currentBeat() ?? []);
+  }
+
+  #undelivered(session: AgentSession, content: EntryContent, error: StateHubError): void {
+    // Still in the spool: the next process has it.
+    if (this.state.name === "stopped") return;
+    const { sessionId, projectId } = session;
+    const undelivered = { sessionId, projectId, content, error };
+    this.emit("undelivered", { ...undelivered, keptIn: this.#spool?.keepUndelivered(undelivered) });
+  }
+
+  #depthChanged(): void {
+    if (this.#isDepthToBeTold) return;
+    this.#isDepthToBeTold = true;
+    queueMicrotask(() => {
+      this.#isDepthToBeTold = false;
+      const { publishes, bytes } = this.outbox;
+      if (publishes === this.#toldDepth.publishes && bytes === this.#toldDepth.bytes) return;
+      this.#toldDepth = { publishes, bytes };
+      this.emit("outbox", this.#toldDepth);
+    });
   }
 
   #stateChanged(state: ConnectionState): void {
     if (state.name === "stopped") {
-      const error = state.error ?? new StateHubError("CLOSED", "the agent has stopped");
-      this.#onReady.reject(error);
-      this.#channel.stop(error);
+      const error = this.#leave(state.error ?? new StateHubError("CLOSED", "the agent was closed"));
       if (state.why === "failed") this.emit("error", error);
-      this.#drained();
     }
     this.emit("state", state);
   }
 
-  #stop(error: StateHubError): void {
-    this.#channel.stop(error);
-    this.#connection.stop("closed");
-    this.#drained();
-  }
-
-  #drained(): void {
-    for (const resolve of this.#flushed.splice(0)) resolve();
+  /** The reason why nothing more will be delivered, with what that concerns. */
+  #leave(cause: StateHubError): StateHubError {
+    const sessions = [...this.#sessions.values()];
+    const waiting = sessions
+      .filter((session) => session.undelivered > 0)
+      .map(({ sessionId, projectId, undelivered }) => ({ session_id: sessionId, project_id: projectId, undelivered }));
+    const undelivered = waiting.reduce((sum, one) => sum + one.undelivered, 0);
+    const error = undelivered === 0 ? cause : leftError(cause, undelivered, waiting, this.#spool?.name);
+    if (undelivered > 0) this.#leftError = error;
+    for (const session of sessions) session.leave(error);
+    this.#spool?.close();
+    return error;
   }
 }
+
+const DEFAULT_CLOSE_TIMEOUT_MS = 30_000;
 
 function timingsOf(options: { connectTimeoutMs?: number; requestTimeoutMs?: number }): ConnectionTimings {
   return {
@@ -368,53 +305,31 @@ function timingsOf(options: { connectTimeoutMs?: number; requestTimeoutMs?: numb
   };
 }
 
-function openRequest(spec: SessionSpec): SessionOpenInput {
-  const request = plainCopy({
-    session_id: spec.sessionId,
-    project_id: spec.projectId,
-    machine_id: spec.machineId ?? defaultMachineId(),
-    status: spec.status,
-    environment: spec.environment,
-    metadata: spec.metadata,
-    parent_session_id: spec.parentSessionId,
-    resumed_from: spec.resumedFrom,
-    takeover: spec.takeover,
-  });
-  checked(SessionOpen, request, "session");
-  if (jsonBytes(request) + ENVELOPE_BYTES > DEFAULT_LIMITS.frame_bytes) throw tooLarge(DEFAULT_LIMITS.frame_bytes);
-  return request as SessionOpenInput;
-}
-
-const Changes = z.object({ changes: z.array(Edit).min(1, "must hold at least one change") });
-
-function checkedEdits(edits: Edit | readonly Edit[]): Edit[] {
-  const { changes } = checked(Changes, { changes: plainCopy(Array.isArray(edits) ? edits : [edits]) }, "publish");
-  if (changes.length > DEFAULT_LIMITS.changes_per_publish) {
-    throw new StateHubError("VALIDATION", `a publish holds at most ${DEFAULT_LIMITS.changes_per_publish} changes`);
+/** A session can be taken up when an earlier process left it, in the same project, and did not end it. */
+function assertLeft(session: AgentSession, projectId: string): void {
+  const { sessionId } = session;
+  if (session.projectId !== projectId) {
+    const text = `session ${sessionId} is open in project ${session.projectId}; one agent cannot hold both`;
+    throw new StateHubError("VALIDATION", text);
   }
-  const entities = new Set(changes.map(entityOf));
-  if (entities.size < changes.length) {
-    throw new StateHubError("VALIDATION", "a publish may name each task, and the session, once");
+  if (session.isEnding) {
+    const text = `session ${sessionId} waits for its end to be delivered; a new run is a new session with resumedFrom`;
+    throw new StateHubError("VALIDATION", text);
   }
-  return changes;
+  if (!session.isLeft) throw new StateHubError("VALIDATION", `session ${sessionId} is open in this agent already`);
 }
 
-/** The same check that the hub makes, before anything is sent. */
-function checked<S extends z.ZodType>(schema: S, input: unknown, what: string): z.infer<S> {
-  const parsed = parseInput(schema, input);
-  if (parsed.ok) return parsed.value;
-  throw new StateHubError(parsed.refusal.code, `${what}: ${parsed.refusal.message}`, {
-    details: parsed.refusal.details,
+function leftError(
+  cause: StateHubError,
+  undelivered: number,
+  sessions: readonly object[],
+  spool: string | undefined,
+): StateHubError {
+  const fate = spool === undefined ? "not delivered" : `not delivered yet; they stay in ${spool}`;
+  return new StateHubError(cause.code, `${cause.message}: ${undelivered} publishes were ${fate}`, {
+    retryAfterMs: cause.retryAfterMs,
+    details: { ...cause.details, undelivered, sessions, kept: spool !== undefined },
+    requestId: cause.requestId,
+    cause,
   });
-}
-
-function tooLarge(frameBytes: number): StateHubError {
-  return new StateHubError("PAYLOAD_TOO_LARGE", `larger than the ${frameBytes} bytes that the hub takes in one frame`);
-}
-
-/** Cuts between characters, never inside a surrogate pair. */
-function cut(text: string, length: number): string {
-  if (text.length <= length) return text;
-  const end = /[\uD800-\uDBFF]/.test(text.charAt(length - 1)) ? length - 1 : length;
-  return text.slice(0, end);
 }

@@ -16,16 +16,16 @@ import type { StateHubError } from "./errors.ts";
 export type ConnectionState =
   /** Waits for the transport and the hub's acceptance of the key. */
   | { readonly name: "connecting"; readonly attempt: number }
-  /** Linked; an agent opens its session, a viewer joins its project. */
+  /** Linked; an agent opens its sessions, a viewer joins its project. */
   | { readonly name: "opening"; readonly attempt: number }
-  /** The session is open, or the mirror is in step. */
+  /** The sessions are open, or the mirror is in step. */
   | { readonly name: "ready" }
   /** The hub is away, or asked for a pause; tried again by itself. */
   | { readonly name: "waiting"; readonly attempt: number; readonly cause: StateHubError }
-  /** For good: closed by its user, fenced, or refused for a reason that trying again does not mend. */
+  /** For good: closed by its user, or refused for a reason that trying again does not mend. */
   | { readonly name: "stopped"; readonly why: StopReason; readonly error?: StateHubError };
 
-export type StopReason = "closed" | "fenced" | "failed";
+export type StopReason = "closed" | "failed";
 
 export type ConnectionEvent =
   | { readonly type: "linked" }

@@ -2,17 +2,26 @@ import { ERRORS, type ErrorBody, type ErrorCode } from "../shared/errors.ts";
 
 /** Errors that arise in the client itself and never reach a hub. */
 export type ClientErrorCode =
-  /** The outbox holds as much as it may: wait for earlier publishes, or report less often. */
+  /** The outbox holds as much as it may: wait for earlier publishes, report less often, or publish with `latest`. */
   | "OUTBOX_FULL"
   /** The handle was closed or disconnected before the hub answered. */
   | "CLOSED"
   /** The hub cannot be reached (it is tried again), or what answers is no hub. */
-  | "UNREACHABLE";
+  | "UNREACHABLE"
+  /** Another process has the spool open; every process needs one of its own. */
+  | "SPOOL_LOCKED"
+  /** The file is damaged, or no spool. It is left as it is for a person to look at. */
+  | "SPOOL_UNREADABLE"
+  /** The system refuses to keep what was published (disk full, rights): it was not taken. */
+  | "SPOOL_FAILED";
 
 const RETRYABLE_HERE: Readonly<Record<ClientErrorCode, boolean>> = {
   OUTBOX_FULL: true,
   CLOSED: false,
   UNREACHABLE: true,
+  SPOOL_LOCKED: true,
+  SPOOL_UNREADABLE: false,
+  SPOOL_FAILED: true,
 };
 
 interface StateHubErrorOptions {

@@ -1,4 +1,5 @@
-// @state-hub/client: report as an agent, follow a project as a viewer. Runs on Node 18 and newer, and in browsers.
+// @state-hub/client: report as an agent, follow a project as a viewer. Runs on Node 18 and newer, and in browsers; what
+// needs Node's files is @state-hub/client/spool.
 
 export { type Display, type DisplayState, displayState } from "../shared/display.ts";
 export type { Change, FinalStatus, Liveness, Session, SessionStatus, Task, TaskStatus } from "../shared/entities.ts";
@@ -8,16 +9,19 @@ export type { Edit, Published, PublishResult, SessionEdit, TaskEdit } from "../s
 export type { HeartbeatInfo, HeartbeatsFrame } from "../shared/messages/frames.ts";
 export type { Fenced, SessionChanged } from "../shared/messages/notices.ts";
 export type { Position } from "../shared/position.ts";
-export {
-  type Agent,
-  type AgentEvents,
-  type AgentOptions,
-  type BeatInfo,
-  connectAgent,
-  type OpenedSession,
-  type PublishOptions,
-  type SessionSpec,
-} from "./agent.ts";
+export { type Agent, connectAgent } from "./agent.ts";
+export type { AgentSession, WaitingOptions } from "./agent-session.ts";
+export type {
+  AgentEvents,
+  AgentOptions,
+  BeatInfo,
+  CloseOptions,
+  OpenedSession,
+  PublishOptions,
+  SessionEvents,
+  SessionSpec,
+  SessionState,
+} from "./agent-types.ts";
 export type { ConnectionState, StopReason } from "./connection-state.ts";
 export { type ClientErrorCode, StateHubError } from "./errors.ts";
 export {
@@ -27,3 +31,6 @@ export {
   type ProjectFollower,
 } from "./follower.ts";
 export { type MirrorChange, taskMapKey } from "./mirror.ts";
+export type { OutboxDepth } from "./outbox-budget.ts";
+export type { Spool, Undelivered } from "./spool.ts";
+export type { TaskHandle, TaskOptions } from "./task-handle.ts";

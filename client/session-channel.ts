@@ -1,16 +1,15 @@
-import type { Session } from "../shared/entities.ts";
 import { isFinal, SessionStatus } from "../shared/entities.ts";
 import { jsonBytes } from "../shared/json.ts";
 import type { Limits } from "../shared/limits.ts";
-import type { Published } from "../shared/messages/changes-publish.ts";
+import type { Edit, Published } from "../shared/messages/changes-publish.ts";
 import type { Fenced, SessionChanged } from "../shared/messages/notices.ts";
 import type { SessionOpened, SessionOpenInput } from "../shared/messages/session-open.ts";
+import { ENVELOPE_BYTES, tooLarge } from "./check-input.ts";
 import type { Connection } from "./connection.ts";
 import { isWorthRetrying, StateHubError } from "./errors.ts";
-import { answerFor, type Batch, type Entry, type EntryContent, type Outbox } from "./outbox.ts";
-
-/** Bytes of a frame around the changes: packet type, namespace, ack id, event name, ids, op. */
-export const ENVELOPE_BYTES = 768;
+import type { Journal } from "./journal.ts";
+import { answerFor, type Batch, type Entry, type EntryContent, isEnd, type Outbox } from "./outbox.ts";
+import type { Proof } from "./spool.ts";
 
 /** With these the hub may have applied what it was asked. */
 const UNKNOWN_OUTCOME: ReadonlySet<string> = new Set(["UNAVAILABLE", "TIMEOUT", "INTERNAL"]);
@@ -21,12 +20,16 @@ const INTERNAL_ATTEMPTS = 5;
 export interface ChannelOwner {
   limits(): Limits;
   opened(opened: SessionOpened): void;
+  /** No longer open on the connection; it will be again. */
+  closed(): void;
   changed(change: SessionChanged): void;
+  /** The hub has applied these edits of this agent, before their callers are told. */
+  applied(edits: readonly Edit[], published: Published): void;
   /** Someone else owns the session, or it has ended; the channel has stopped. */
   fenced(fenced: Fenced): void;
   /** By this agent itself; the channel has stopped. */
   ended(): void;
-  /** The session cannot be opened at all. */
+  /** The session cannot be opened at all; the channel has stopped. */
   failed(error: StateHubError): void;
   /** The hub has answered everything that was given to the channel. */
   drained(): void;
@@ -41,6 +44,12 @@ interface InFlight {
   attempts: number;
 }
 
+/** Where an earlier process stood. */
+interface Left {
+  readonly proof: Proof | undefined;
+  readonly inFlight: { readonly batch: Batch; readonly op: number } | undefined;
+}
+
 /**
  * One session on an agent's connection: opens it, opens it again on every new link with the proof of the first time,
  * and brings the outbox to the hub, one publish at a time, exactly once each.
@@ -50,34 +59,47 @@ export class SessionChannel {
   readonly #owner: ChannelOwner;
   readonly #spec: SessionOpenInput;
   readonly #outbox: Outbox;
-  #proof: { readonly incarnation: number; readonly token: string } | undefined;
-  #session: Session | undefined;
+  readonly #journal: Journal;
+  #proof: Proof | undefined;
   #lastOp = 0;
   #inFlight: InFlight | undefined;
+  /** Opened also when nothing waits. */
+  #isWanted = false;
   /** Open on the present link. */
   #isOpen = false;
   /** A request to open is under way on the present link. */
   #isOpening = false;
   #isAnswerPending = false;
+  /** Callers are being told; what they publish in return has to wait for its turn. */
+  #isSettling = false;
   #openAttempts = 0;
   /** Told by the hub while an answer was still pending: takes effect with that answer. */
   #fencing: Fenced | undefined;
   #stopped: StateHubError | undefined;
 
-  constructor(connection: Connection, spec: SessionOpenInput, outbox: Outbox, owner: ChannelOwner) {
+  constructor(
+    connection: Connection,
+    spec: SessionOpenInput,
+    outbox: Outbox,
+    journal: Journal,
+    owner: ChannelOwner,
+    left?: Left,
+  ) {
     this.#connection = connection;
     this.#spec = spec;
     this.#outbox = outbox;
+    this.#journal = journal;
     this.#owner = owner;
+    this.#proof = left?.proof;
+    if (left?.inFlight !== undefined) {
+      const { batch, op } = left.inFlight;
+      this.#lastOp = op;
+      this.#inFlight = { batch, op, maybeApplied: true, attempts: 0 };
+    }
   }
 
   get sessionId(): string {
     return this.#spec.session_id;
-  }
-
-  /** As of the last open. */
-  get session(): Session | undefined {
-    return this.#session;
   }
 
   /** 0 until the session is open. */
@@ -93,35 +115,46 @@ export class SessionChannel {
     return this.#outbox.count + (this.#inFlight?.batch.entries.length ?? 0);
   }
 
+  /** Neither open nor given up: the agent is not ready before it is. */
+  get isAwaited(): boolean {
+    return this.#stopped === undefined && !this.#isOpen && this.#isNeeded;
+  }
+
+  /** From now on open, whether or not anything waits. */
+  want(): void {
+    if (this.#isWanted) return;
+    this.#isWanted = true;
+    this.#open();
+  }
+
   add(entry: Entry): void {
-    if (this.#stopped !== undefined) entry.settle(this.#stopped);
-    else {
-      this.#outbox.add(entry);
-      this.#pump();
-    }
+    if (this.#stopped !== undefined) throw this.#stopped;
+    this.#journal.taken(entry);
+    this.#outbox.add(entry);
+    this.#pump();
+  }
+
+  overwrite(entry: Entry, content: EntryContent): void {
+    const { id, alone, latest } = entry;
+    this.#journal.taken({ id, content, alone, latest });
+    this.#outbox.overwrite(entry, content);
   }
 
   linked(): void {
     this.#openAttempts = 0;
-    this.#open();
+    if (this.#isNeeded) this.#open();
   }
 
   unlinked(): void {
-    this.#isOpen = false;
     this.#isOpening = false;
     this.#isAnswerPending = false;
     if (this.#fencing !== undefined) this.#endFenced(this.#fencing);
+    else this.#close();
   }
 
-  /** Everything without an answer gets this one; nothing is sent any more. */
-  stop(error: StateHubError): void {
-    if (this.#stopped !== undefined) return;
-    this.#stopped = error;
-    this.#fencing = undefined;
-    this.#isOpen = false;
-    const entries = [...(this.#inFlight?.batch.entries ?? []), ...this.#outbox.takeAll()];
-    this.#inFlight = undefined;
-    for (const entry of entries) entry.settle(error);
+  /** Everything without an answer gets this one, and nothing is sent any more. What a spool keeps stays there. */
+  leave(error: StateHubError): void {
+    this.#stop(error);
   }
 
   received(event: string, payload: unknown): void {
@@ -134,13 +167,45 @@ export class SessionChannel {
   /** The hub does not know this connection as the owner any more: prove it again. */
   reopen(): void {
     if (!this.#isOpen) return;
-    this.#isOpen = false;
-    this.#connection.reopen();
+    this.#close();
     this.#open();
   }
 
+  /** A heartbeat said so. While an answer is pending that answer will say it too, and more exactly. */
+  disowned(code: "FENCED" | "NOT_FOUND"): void {
+    if (!this.#isOpen || this.#isAnswerPending) return;
+    if (code === "NOT_FOUND") this.reopen();
+    else this.#fence({ session_id: this.sessionId, incarnation: this.incarnation, reason: "taken" });
+  }
+
+  get #isNeeded(): boolean {
+    return this.#isWanted || this.undelivered > 0;
+  }
+
+  #close(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.#owner.closed();
+  }
+
+  #stop(error: StateHubError): void {
+    if (this.#stopped !== undefined) return;
+    this.#stopped = error;
+    this.#fencing = undefined;
+    this.#isOpen = false;
+    const entries = [...(this.#inFlight?.batch.entries ?? []), ...this.#outbox.takeAll()];
+    this.#inFlight = undefined;
+    this.#outbox.settle(entries, () => error);
+  }
+
+  /** For good: what has no answer now will never have one. */
+  #finish(error: StateHubError): void {
+    this.#stop(error);
+    this.#journal.over();
+  }
+
   #open(): void {
-    if (this.#isOpening || this.#stopped !== undefined) return;
+    if (this.#isOpen || this.#isOpening || this.#stopped !== undefined || !this.#connection.isLinked) return;
     this.#isOpening = true;
     // A takeover is meant once: after a loss of the link it would take the session back from a newer owner.
     const request = this.#proof === undefined ? this.#spec : { ...this.#spec, ...this.#proof, takeover: false };
@@ -154,13 +219,15 @@ export class SessionChannel {
   #opened(opened: SessionOpened): void {
     const isNewIncarnation = opened.incarnation !== this.#proof?.incarnation;
     this.#proof = { incarnation: opened.incarnation, token: opened.token };
-    this.#session = opened.session;
     this.#openAttempts = 0;
     this.#isOpen = true;
-    if (isNewIncarnation) this.#startOpsAgain(opened.last_op);
-    else this.#lastOp = Math.max(this.#lastOp, opened.last_op);
+    if (isNewIncarnation) {
+      this.#startOpsAgain(opened.last_op);
+      // Before anything is sent that only this proof can settle.
+      this.#journal.owned(this.#proof);
+    } else this.#continueOps(opened);
     this.#owner.opened(opened);
-    this.#pump();
+    this.#next();
   }
 
   /** Ops of the old incarnation can no longer be asked for, so what was sent under it stays unknown. */
@@ -171,10 +238,20 @@ export class SessionChannel {
     this.#inFlight = undefined;
     if (inFlight.maybeApplied) {
       const error = unknownOutcome("the session was opened anew before the hub answered");
-      for (const entry of inFlight.batch.entries) entry.settle(error);
+      this.#settle(inFlight, () => error);
     } else {
-      this.#outbox.putBackAlone(inFlight.batch);
+      this.#putBackAlone(inFlight);
     }
+  }
+
+  #continueOps(opened: SessionOpened): void {
+    this.#lastOp = Math.max(this.#lastOp, opened.last_op);
+    const inFlight = this.#inFlight;
+    if (inFlight === undefined || inFlight.op >= opened.last_op) return;
+    // A spool that lost its end with the machine: later ops are sent only when the earlier ones have been answered.
+    this.#inFlight = undefined;
+    const { epoch, seq } = opened;
+    this.#settle(inFlight, () => ({ epoch, seq, results: [], duplicate: true }));
   }
 
   #notOpened(error: StateHubError): void {
@@ -183,14 +260,9 @@ export class SessionChannel {
       this.#connection.afterOnLink(this.#connection.retryPauseMs(this.#openAttempts, error), () => this.#open());
       return;
     }
-    if (this.#proof === undefined) {
-      this.stop(error);
-      this.#owner.failed(error);
-      return;
-    }
-    const reason = REASON_OF_REFUSED_REOPEN[error.code];
+    const reason = this.#proof === undefined ? undefined : REASON_OF_REFUSED_REOPEN[error.code];
     if (reason === undefined) {
-      this.stop(error);
+      this.#finish(error);
       this.#owner.failed(error);
       return;
     }
@@ -201,7 +273,7 @@ export class SessionChannel {
   }
 
   #pump(): void {
-    if (!this.#isOpen || this.#isAnswerPending || this.#fencing !== undefined) return;
+    if (!this.#isOpen || this.#isAnswerPending || this.#isSettling || this.#fencing !== undefined) return;
     if (this.#inFlight === undefined) {
       const limits = this.#owner.limits();
       const batch = this.#outbox.take({
@@ -210,6 +282,7 @@ export class SessionChannel {
       });
       if (batch === undefined) return;
       this.#inFlight = { batch, op: this.#lastOp + 1, maybeApplied: false, attempts: 0 };
+      this.#journal.sent(this.#inFlight.op, batch);
     }
     this.#sendInFlight(this.#inFlight);
   }
@@ -218,10 +291,7 @@ export class SessionChannel {
     const { event, payload } = this.#message(inFlight);
     if (!inFlight.maybeApplied && jsonBytes(payload) + 100 > this.#owner.limits().frame_bytes) {
       // The limits of this hub are tighter than those the publish was checked against.
-      this.#answered(
-        inFlight,
-        new StateHubError("PAYLOAD_TOO_LARGE", `larger than the ${this.#owner.limits().frame_bytes} bytes of a frame`),
-      );
+      this.#answered(inFlight, tooLarge(this.#owner.limits().frame_bytes));
       return;
     }
     const wasMaybeApplied = inFlight.maybeApplied;
@@ -278,9 +348,11 @@ export class SessionChannel {
   #applied(inFlight: InFlight, published: Published): void {
     this.#inFlight = undefined;
     this.#lastOp = inFlight.op;
-    for (const entry of inFlight.batch.entries) entry.settle(answerFor(entry, published, this.sessionId));
-    if (endsSession(inFlight.batch.content)) {
-      this.stop(new StateHubError("CLOSED", `session ${this.sessionId} has ended`));
+    const { content } = inFlight.batch;
+    this.#owner.applied(editsOf(content), published);
+    this.#settle(inFlight, (entry) => answerFor(entry, published, this.sessionId));
+    if (isEnd(content)) {
+      this.#finish(new StateHubError("CLOSED", `session ${this.sessionId} has ended`));
       this.#owner.ended();
     } else if (this.#fencing !== undefined) this.#endFenced(this.#fencing);
     else this.#next();
@@ -290,17 +362,27 @@ export class SessionChannel {
     this.#inFlight = undefined;
     // An unknown outcome may have used the op up; a refusal has not.
     if (error.code === "INTERNAL") this.#lastOp = inFlight.op;
-    const [first, ...others] = inFlight.batch.entries;
-    if (first === undefined) return;
-    if (others.length > 0 && error.code !== "INTERNAL") {
-      this.#outbox.putBackAlone(inFlight.batch);
+    if (inFlight.batch.entries.length > 1 && error.code !== "INTERNAL") {
+      this.#putBackAlone(inFlight);
       this.#next();
       return;
     }
-    for (const entry of inFlight.batch.entries) entry.settle(error);
+    this.#settle(inFlight, () => error);
     if (tellsEndedSession(error, inFlight.batch.content)) {
       this.#endFenced({ session_id: this.sessionId, incarnation: this.incarnation, reason: "ended" });
     } else this.#next();
+  }
+
+  #settle(inFlight: InFlight, outcomeOf: (entry: Entry) => Published | StateHubError): void {
+    this.#isSettling = true;
+    this.#outbox.settle(inFlight.batch.entries, outcomeOf);
+    this.#journal.answered();
+    this.#isSettling = false;
+  }
+
+  #putBackAlone(inFlight: InFlight): void {
+    this.#outbox.putBackAlone(inFlight.batch);
+    this.#journal.returned();
   }
 
   #next(): void {
@@ -321,9 +403,9 @@ export class SessionChannel {
     if (inFlight?.maybeApplied) {
       this.#inFlight = undefined;
       const unknown = unknownOutcome(error.message);
-      for (const entry of inFlight.batch.entries) entry.settle(unknown);
+      this.#settle(inFlight, () => unknown);
     }
-    this.stop(error);
+    this.#finish(error);
     this.#owner.fenced(fenced);
   }
 
@@ -350,13 +432,13 @@ function tellsEndedSession(error: StateHubError, content: EntryContent): boolean
   return content.kind === "close" || content.edits.every((edit) => edit.kind === "session");
 }
 
-/** A publish with a final status ends the session just as a close does. */
-function endsSession(content: EntryContent): boolean {
-  if (content.kind === "close") return true;
-  return content.edits.some((edit) => edit.kind === "session" && edit.status !== undefined && isFinal(edit.status));
+function editsOf(content: EntryContent): readonly Edit[] {
+  if (content.kind === "publish") return content.edits;
+  const { status, metadata } = content;
+  return [{ kind: "session", status, ...(metadata === undefined ? {} : { metadata }) }];
 }
 
-function fencedError(fenced: Fenced): StateHubError {
+export function fencedError(fenced: Fenced): StateHubError {
   return new StateHubError(
     "FENCED",
     fenced.reason === "taken"

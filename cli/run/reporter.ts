@@ -1,4 +1,5 @@
 import { type Agent, connectAgent } from "../../client/agent.ts";
+import type { AgentSession } from "../../client/agent-session.ts";
 import { StateHubError } from "../../client/errors.ts";
 import type { JsonObject } from "../../shared/json.ts";
 import type { HubAddress } from "../hub-address.ts";
@@ -20,6 +21,7 @@ const LOOK_EVERY_MS = 500;
 /** Tells the hub about one run. The hub's troubles never become the program's: they are only said. */
 export class RunReporter {
   readonly #agent: Agent;
+  readonly #session: AgentSession;
   readonly #hub: HubAddress;
   readonly #say: (line: string) => void;
   readonly #look: NodeJS.Timeout;
@@ -29,8 +31,9 @@ export class RunReporter {
   constructor(hub: HubAddress, session: RunSession, lastLine: () => string | undefined, say: (line: string) => void) {
     this.#hub = hub;
     this.#say = say;
-    this.#agent = connectAgent({ url: hub.url, key: hub.key, session });
-    this.#agent.on("fenced", ({ reason }) => {
+    this.#agent = connectAgent({ url: hub.url, key: hub.key });
+    this.#session = this.#agent.open(session);
+    this.#session.on("fenced", ({ reason }) => {
       this.#isOver = true;
       this.#say(
         reason === "ended"
@@ -38,10 +41,16 @@ export class RunReporter {
           : `session ${session.sessionId} was taken over by another agent; the command goes on unreported`,
       );
     });
-    this.#agent.on("state", (state) => {
-      if (state.name !== "stopped" || state.why !== "failed" || state.error === undefined) return;
+    const stopped = (error: StateHubError) => {
       this.#isOver = true;
-      this.#say(`not reported: ${this.#explain(state.error)}`);
+      this.#say(`not reported: ${this.#explain(error)}`);
+    };
+    // The session cannot be opened, or the hub does not take this agent at all.
+    this.#session.on("state", (state) => {
+      if (state.name === "over" && state.why === "failed" && state.error !== undefined) stopped(state.error);
+    });
+    this.#agent.on("state", (state) => {
+      if (state.name === "stopped" && state.why === "failed" && state.error !== undefined) stopped(state.error);
     });
     this.#look = setInterval(() => this.#beat(lastLine()), LOOK_EVERY_MS);
     this.#look.unref();
@@ -54,7 +63,9 @@ export class RunReporter {
     const didSucceed = ended.code === 0;
     const metadata: JsonObject = ended.signal === null ? { exit_code: ended.code ?? 0 } : { signal: ended.signal };
     try {
-      await this.#agent.close(didSucceed ? "COMPLETED" : "FAILED", metadata, { timeoutMs: waitMs });
+      const end = this.#session.close(didSucceed ? "COMPLETED" : "FAILED", metadata);
+      await this.#agent.close({ timeoutMs: waitMs });
+      await end;
       return true;
     } catch (error) {
       if (!this.#isOver && error instanceof StateHubError) this.#say(this.#explain(error));
@@ -70,11 +81,11 @@ export class RunReporter {
   #beat(lastLine: string | undefined): void {
     if (lastLine === undefined || lastLine === this.#lastLine) return;
     this.#lastLine = lastLine;
-    this.#agent.beat({ activity: lastLine });
+    this.#session.beat({ activity: lastLine });
   }
 
   #explain(error: StateHubError): string {
-    const { sessionId } = this.#agent;
+    const { sessionId } = this.#session;
     switch (error.code) {
       case "UNAUTHENTICATED":
         return badKey(this.#hub);
@@ -83,7 +94,7 @@ export class RunReporter {
       case "INVALID_TRANSITION":
         return `session ${sessionId} has already ended; choose another --session`;
       case "TIMEOUT":
-        return this.#agent.session === undefined
+        return this.#session.current === undefined
           ? `not reported: no hub answered at ${this.#hub.url}; the hub knows nothing of session ${sessionId}`
           : `the end of session ${sessionId} was not delivered: the hub at ${this.#hub.url} did not answer; it will show as lost`;
       case "CLOSED":

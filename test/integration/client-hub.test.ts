@@ -1,5 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { type AgentOptions, connectAgent } from "../../client/agent.ts";
+import { connectAgent } from "../../client/agent.ts";
+import type { AgentSession } from "../../client/agent-session.ts";
+import type { AgentOptions, SessionSpec } from "../../client/agent-types.ts";
 import { type FollowOptions, followProject } from "../../client/follower.ts";
 import type { Task } from "../../shared/entities.ts";
 import type { Edit } from "../../shared/messages/changes-publish.ts";
@@ -27,15 +29,15 @@ afterAll(async () => {
   await database.drop();
 });
 
-function agentIn(projectId: string, sessionId: string, extra: Partial<AgentOptions> = {}) {
-  const agent = connectAgent({
-    url: hub.url,
-    key: hub.key,
-    session: { sessionId, projectId, machineId: "m" },
-    ...extra,
-  });
-  opened.push(agent);
-  return agent;
+function agent(extra: Partial<AgentOptions> = {}) {
+  const connected = connectAgent({ url: hub.url, key: hub.key, ...extra });
+  opened.push(connected);
+  return connected;
+}
+
+/** The one session of an agent of its own. */
+function sessionIn(projectId: string, sessionId: string, extra: Partial<SessionSpec> = {}): AgentSession {
+  return agent().open({ sessionId, projectId, machineId: "m", ...extra });
 }
 
 function viewerOf(projectId: string, extra: Partial<FollowOptions> = {}) {
@@ -79,14 +81,14 @@ describe("SDK and hub", () => {
   test("[F5] a mirror equals the snapshot that REST shows", async () => {
     const viewer = viewerOf("mirror");
     await viewer.ready;
-    const agent = agentIn("mirror", "s1");
-    await agent.publish([
+    const session = sessionIn("mirror", "s1");
+    await session.publish([
       { kind: "task", task_id: "t", title: "Work", status: "IN_PROGRESS" },
       { kind: "session", metadata: { a: { b: 1 } } },
     ]);
-    await agent.publish({ kind: "session", status: "WAITING", waiting_for: { kind: "review", question: "good?" } });
-    await agent.publish({ kind: "task", task_id: "t", status: "COMPLETED", progress: 1 });
-    const { seq } = await agent.close("COMPLETED", { a: { b: null, c: [1, { d: null }] } });
+    await session.publish({ kind: "session", status: "WAITING", waiting_for: { kind: "review", question: "good?" } });
+    await session.publish({ kind: "task", task_id: "t", status: "COMPLETED", progress: 1 });
+    const { seq } = await session.close("COMPLETED", { a: { b: null, c: [1, { d: null }] } });
     await viewer.waitFor((one) => one.position.seq >= seq, { timeoutMs: 5_000 });
     const shown = await rest<{ seq: number; sessions: object[]; tasks: object[] }>("/projects/mirror/snapshot");
     expect(viewer.position.seq).toBe(shown.seq);
@@ -96,9 +98,11 @@ describe("SDK and hub", () => {
   });
 
   test("[D2] many publishes at once arrive merged, in order, each with its own answer", async () => {
-    const agent = agentIn("merged", "s1");
-    await agent.publish({ kind: "task", task_id: "t", title: "Work", status: "IN_PROGRESS" });
-    const answers = await Promise.all(Array.from({ length: 200 }, (_, index) => agent.publish(progress(index / 200))));
+    const session = sessionIn("merged", "s1");
+    await session.publish({ kind: "task", task_id: "t", title: "Work", status: "IN_PROGRESS" });
+    const answers = await Promise.all(
+      Array.from({ length: 200 }, (_, index) => session.publish(progress(index / 200))),
+    );
     const seqs = answers.map((answer) => answer.seq);
     expect(seqs).toEqual([...seqs].sort((a, b) => a - b));
     expect(new Set(seqs).size).toBeLessThan(20);
@@ -107,13 +111,13 @@ describe("SDK and hub", () => {
   });
 
   test("a refused edit in the crowd concerns its caller alone", async () => {
-    const agent = agentIn("refused", "s1");
-    await agent.ready;
+    const session = sessionIn("refused", "s1");
+    await session.ready;
     const answers = await Promise.allSettled([
-      agent.publish({ kind: "task", task_id: "a", title: "A" }),
-      agent.publish({ kind: "task", task_id: "b", title: "B" }),
-      agent.publish({ kind: "task", task_id: "no-title" }),
-      agent.publish({ kind: "task", task_id: "c", title: "C" }),
+      session.publish({ kind: "task", task_id: "a", title: "A" }),
+      session.publish({ kind: "task", task_id: "b", title: "B" }),
+      session.publish({ kind: "task", task_id: "no-title" }),
+      session.publish({ kind: "task", task_id: "c", title: "C" }),
     ]);
     expect(answers.map((answer) => answer.status)).toEqual(["fulfilled", "fulfilled", "rejected", "fulfilled"]);
     expect((answers[2] as PromiseRejectedResult).reason).toMatchObject({ code: "VALIDATION" });
@@ -123,15 +127,18 @@ describe("SDK and hub", () => {
     timeout: 60_000,
   }, async () => {
     const viewer = viewerOf("killed");
-    const agent = agentIn("killed", "s1");
-    await Promise.all([viewer.ready, agent.publish({ kind: "task", task_id: "t", title: "W", status: "IN_PROGRESS" })]);
+    const session = sessionIn("killed", "s1");
+    await Promise.all([
+      viewer.ready,
+      session.publish({ kind: "task", task_id: "t", title: "W", status: "IN_PROGRESS" }),
+    ]);
     let isRunning = true;
     let count = 0;
     const answers: Promise<{ seq: number }>[] = [];
     const load = (async () => {
       while (isRunning) {
         count += 1;
-        const answer = agent.publish({ kind: "session", metadata: { count } }, { alone: true });
+        const answer = session.publish({ kind: "session", metadata: { count } }, { alone: true });
         answers.push(answer);
         await answer;
       }
@@ -146,7 +153,7 @@ describe("SDK and hub", () => {
     }
     isRunning = false;
     await load;
-    await agent.close();
+    await session.close();
     const seqs = (await Promise.all(answers)).map((answer) => answer.seq);
     expect(new Set(seqs).size).toBe(count);
     const counts = (await history("s1", "killed")).flatMap((change) => change.patch?.metadata?.count ?? []);
@@ -158,40 +165,39 @@ describe("SDK and hub", () => {
   test("an agent and a viewer that start before the hub get there when it comes", { timeout: 30_000 }, async () => {
     await hub.kill("SIGTERM");
     const viewer = viewerOf("early");
-    const agent = agentIn("early", "s1");
-    const first = agent.publish({ kind: "session", metadata: { early: true } });
-    await eventually("a failed attempt", () => agent.state.name === "waiting");
+    const early = agent();
+    const session = early.open({ sessionId: "s1", projectId: "early" });
+    const first = session.publish({ kind: "session", metadata: { early: true } });
+    await eventually("a failed attempt", () => early.state.name === "waiting");
     await startAgain();
     expect(await first).toMatchObject({ results: [{ changed: true }] });
     await viewer.waitFor((one) => one.sessions.get("s1")?.metadata.early === true, { timeoutMs: 10_000 });
   });
 
   test("[N2] a newer owner fences the older one, which stays away", async () => {
-    const older = agentIn("owners", "s1");
+    const older = sessionIn("owners", "s1");
     await older.ready;
     const fenced = new Promise((resolve) => older.once("fenced", resolve));
-    const other = agentIn("owners", "s1");
+    const other = sessionIn("owners", "s1");
     await expect(other.ready).rejects.toMatchObject({ code: "ALREADY_OWNED" });
-    const newer = agentIn("owners", "s1", {
-      session: { sessionId: "s1", projectId: "owners", machineId: "m", takeover: true },
-    });
+    const newer = sessionIn("owners", "s1", { takeover: true });
     await newer.ready;
     expect(await fenced).toEqual({ session_id: "s1", incarnation: 1, reason: "taken" });
     await expect(older.publish(progress(0.5))).rejects.toMatchObject({ code: "FENCED" });
-    expect(older.state).toMatchObject({ name: "stopped", why: "fenced" });
+    expect(older.state).toMatchObject({ name: "over", why: "fenced" });
   });
 
   test("[N4] an operator's change is told, and an operator's end is the end", async () => {
-    const agent = agentIn("operated", "s1");
-    await agent.ready;
-    const changed = new Promise((resolve) => agent.once("changed", resolve));
+    const session = sessionIn("operated", "s1");
+    await session.ready;
+    const changed = new Promise((resolve) => session.once("changed", resolve));
     const path = "/sessions/s1?project_id=operated";
     await rest(path, { method: "PATCH", body: JSON.stringify({ metadata: { priority: "high" } }) });
     expect(await changed).toMatchObject({ patch: { metadata: { priority: "high" } }, actor: { kind: "operator" } });
-    const fenced = new Promise((resolve) => agent.once("fenced", resolve));
+    const fenced = new Promise((resolve) => session.once("fenced", resolve));
     await rest(path, { method: "PATCH", body: JSON.stringify({ status: "CANCELLED" }) });
     expect(await fenced).toMatchObject({ reason: "ended" });
-    await expect(agent.publish(progress(0.5))).rejects.toMatchObject({ code: "FENCED" });
+    await expect(session.publish(progress(0.5))).rejects.toMatchObject({ code: "FENCED" });
   });
 
   test("[F12] heartbeats reach viewers that asked for them", async () => {
@@ -203,27 +209,27 @@ describe("SDK and hub", () => {
       env: { HEARTBEAT_INTERVAL_MS: "200" },
     });
     const viewer = viewerOf("beats", { heartbeats: true });
-    const agent = agentIn("beats", "s1");
-    agent.beat({ progress: 0.25, activity: "thinking", metrics: { tokens: 12 } });
+    const session = sessionIn("beats", "s1");
+    session.beat({ progress: 0.25, activity: "thinking", metrics: { tokens: 12 } });
     const said = { progress: 0.25, activity: "thinking", metrics: { tokens: 12 } };
     await viewer.waitFor((one) => one.beats.get("s1")?.activity === "thinking", { timeoutMs: 10_000 });
     expect(viewer.beats.get("s1")).toMatchObject(said);
   });
 
   test("[V6] a project of more than a page comes whole", async () => {
-    const agent = agentIn("large", "s1");
+    const session = sessionIn("large", "s1");
     const batches = Array.from({ length: 12 }, (_, batch) =>
       Array.from({ length: 100 }, (_, n): Edit => ({ kind: "task", task_id: `t${batch}-${n}`, title: "T" })),
     );
-    for (const edits of batches) await agent.publish(edits);
+    for (const edits of batches) await session.publish(edits);
     const viewer = viewerOf("large");
     await viewer.ready;
     expect([viewer.sessions.size, viewer.tasks.size]).toEqual([1, 1_200]);
   });
 
   test("[K2] a key that the hub does not take is final and clear", async () => {
-    const agent = agentIn("keys", "s1", { key: "wrong" });
-    await expect(agent.ready).rejects.toMatchObject({ code: "UNAUTHENTICATED" });
+    const session = agent({ key: "wrong" }).open({ sessionId: "s1" });
+    await expect(session.ready).rejects.toMatchObject({ code: "UNAUTHENTICATED" });
     const viewer = viewerOf("keys", { key: "wrong" });
     await expect(viewer.ready).rejects.toMatchObject({ code: "UNAUTHENTICATED" });
   });

@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -45,14 +45,16 @@ function npm(args: readonly string[], cwd: string) {
 
 const USE = `
 import { connectAgent, displayState, followProject, StateHubError } from "@state-hub/client";
+import { openSpool } from "@state-hub/client/spool";
 const [url, key, sessionId] = process.argv.slice(2);
 const viewer = followProject({ url, key, projectId: "package" });
-const agent = connectAgent({ url, key, session: { sessionId, projectId: "package" } });
-await agent.publish({ kind: "task", task_id: "t", title: "naïve ✓", status: "IN_PROGRESS" });
-const refused = await agent.publish({ kind: "task", task_id: "t", status: "PENDING" }).catch((error) => error);
+const agent = connectAgent({ url, key, spool: openSpool({ file: "spools/" + sessionId }) });
+const session = agent.open({ sessionId, projectId: "package" });
+await session.publish({ kind: "task", task_id: "t", title: "naïve ✓", status: "IN_PROGRESS" });
+const refused = await session.publish({ kind: "task", task_id: "t", status: "PENDING" }).catch((error) => error);
 if (!(refused instanceof StateHubError)) throw new Error("not refused");
 await viewer.waitFor((one) => one.task(sessionId, "t") !== undefined, { timeoutMs: 10_000 });
-await agent.close();
+await agent.close({ status: "COMPLETED" });
 await viewer.waitFor((one) => one.sessions.get(sessionId)?.status === "COMPLETED", { timeoutMs: 10_000 });
 viewer.close();
 console.log(JSON.stringify([refused.code, displayState(viewer.sessions.get(sessionId)).state]));
@@ -140,23 +142,41 @@ describe("package @state-hub/client", () => {
     const { dependencies, version } = JSON.parse(readFileSync(join(installed, "package.json"), "utf8"));
     expect(Object.keys(dependencies).sort()).toEqual(["socket.io-client", "zod"]);
     expect(version).toBe(CLIENT_VERSION);
-    const main = readFileSync(join(installed, "dist", "client", "index.js"), "utf8");
-    expect(main).not.toMatch(/node:|\.ts"/);
+    for (const file of importedBy(join(installed, "dist", "client", "index.js"))) {
+      expect(readFileSync(file, "utf8"), file).not.toMatch(/from "node:|\.ts"/);
+    }
   });
 });
 
+/** A module and all that it pulls in, packages aside: what a bundler for browsers would take. */
+function importedBy(file: string, seen = new Set<string>()): Set<string> {
+  if (seen.has(file)) return seen;
+  seen.add(file);
+  for (const [, path] of readFileSync(file, "utf8").matchAll(/(?:from |import\()"(\.[^"]+)"/g)) {
+    importedBy(join(dirname(file), path ?? ""), seen);
+  }
+  return seen;
+}
+
 const TYPED = `
 import { connectAgent, followProject, displayState, StateHubError } from "@state-hub/client";
-import type { Agent, ConnectionState, Edit, Published, Session, Task } from "@state-hub/client";
+import type { Agent, AgentSession, ConnectionState, Edit, OutboxDepth, Published, Session, Task } from "@state-hub/client";
+import { openSpool } from "@state-hub/client/spool";
 
-const agent: Agent = connectAgent({ url: "http://h", key: "k", session: { sessionId: "s", metadata: { a: [1, null] } } });
+const agent: Agent = connectAgent({ url: "http://h", key: "k", spool: openSpool({ file: "f", fsync: true }) });
+const session: AgentSession = agent.open({ sessionId: "s", metadata: { a: [1, null] } });
 const edits: Edit[] = [{ kind: "session", status: "WAITING", waiting_for: { kind: "input", question: "?" } }];
-const published: Promise<Published> = agent.publish(edits);
+const published: Promise<Published> = session.publish(edits, { latest: true });
 // @ts-expect-error: no such status
-agent.publish({ kind: "session", status: "DONE" });
+session.publish({ kind: "session", status: "DONE" });
 // @ts-expect-error: not a final one
-agent.close("ACTIVE");
-agent.on("fenced", ({ reason }) => { const why: "taken" | "ended" = reason; void why; });
+session.close("ACTIVE");
+session.waiting("Deploy?", { kind: "permission", options: ["yes", "no"], deadline: new Date() });
+const working: Promise<void> = session.working("compiling", 0.4);
+session.task("Compile", { id: "compile" }).failed("no space left") satisfies Promise<Published>;
+agent.on("outbox", (depth: OutboxDepth) => { depth.publishes.toFixed(); });
+agent.on("undelivered", ({ sessionId, keptIn }) => { sessionId.trim(); keptIn?.trim(); });
+session.on("fenced", ({ reason }) => { const why: "taken" | "ended" = reason; void why; });
 agent.on("error", (error: StateHubError) => { const code: string = error.code; void code; });
 agent.on("state", (state: ConnectionState) => { if (state.name === "waiting") state.cause.message.trim(); });
 
@@ -165,5 +185,5 @@ const sessions: ReadonlyMap<string, Session> = project.sessions;
 const task: Task | undefined = project.task("s", "t");
 project.on("change", ({ change }) => { if (change.kind === "task") change.id.trim(); });
 for (const session of sessions.values()) displayState(session).state satisfies string;
-void [published, task];
+void [published, task, working];
 `;

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { Agent, type AgentOptions } from "../../client/agent.ts";
+import { Agent } from "../../client/agent.ts";
+import type { AgentOptions, SessionSpec } from "../../client/agent-types.ts";
 import type { StateHubError } from "../../client/errors.ts";
 import type { Session } from "../../shared/entities.ts";
 import { DEFAULT_LIMITS } from "../../shared/limits.ts";
@@ -8,7 +9,7 @@ import { FakeClock } from "../support/fake-clock.ts";
 import { type FakeLink, FakeTransport, refusal } from "../support/fake-link.ts";
 
 const at = "2026-11-22T06:00:00.000Z";
-const session: Session = {
+const entity: Session = {
   session_id: "s",
   project_id: "p",
   status: "ACTIVE",
@@ -25,7 +26,15 @@ const session: Session = {
 const lease = { interval_ms: 5_000, ttl_ms: 15_000 };
 
 function opened(extra: object = {}): object {
-  const first = { ok: true, session, created: true, resumed: false, incarnation: 1, token: "secret", last_op: 0 };
+  const first = {
+    ok: true,
+    session: entity,
+    created: true,
+    resumed: false,
+    incarnation: 1,
+    token: "secret",
+    last_op: 0,
+  };
   return { ...first, epoch: "e", seq: 1, lease, ...extra };
 }
 
@@ -41,25 +50,24 @@ function published(link: FakeLink, extra: object = {}): object {
   return { ok: true, epoch: "e", seq: 2, results, ...extra };
 }
 
-function start(extra: Partial<AgentOptions> = {}) {
-  const clock = new FakeClock();
-  const transport = new FakeTransport();
-  const options = {
-    url: "http://hub",
-    key: "k",
-    agentId: "a",
-    session: { sessionId: "s", projectId: "p", machineId: "m" },
-  };
-  const agent = new Agent({ ...options, ...extra }, transport.connect, clock);
-  const events: [string, unknown][] = [];
-  for (const name of ["opened", "fenced", "changed", "error"] as const) {
-    agent.on(name, (payload) => events.push([name, payload]));
-  }
-  const happened = (name: string) => events.filter(([event]) => event === name).map(([, payload]) => payload);
-  return { agent, clock, transport, happened };
+interface Extra extends Partial<AgentOptions> {
+  readonly session?: SessionSpec;
 }
 
-function startOpen(extra: Partial<AgentOptions> = {}) {
+function start({ session: spec, ...extra }: Extra = {}) {
+  const clock = new FakeClock();
+  const transport = new FakeTransport();
+  const agent = new Agent({ url: "http://hub", key: "k", agentId: "a", ...extra }, transport.connect, clock);
+  const session = agent.open(spec ?? { sessionId: "s", projectId: "p", machineId: "m" });
+  const events: [string, unknown][] = [];
+  for (const name of ["opened", "fenced", "changed", "error"] as const) {
+    session.on(name, (payload) => events.push([name, payload]));
+  }
+  const happened = (name: string) => events.filter(([event]) => event === name).map(([, payload]) => payload);
+  return { agent, session, clock, transport, happened };
+}
+
+function startOpen(extra: Extra = {}) {
   const all = start(extra);
   all.transport.link.accept();
   all.transport.link.last("session:open").answer?.(opened());
@@ -92,7 +100,7 @@ function comeBack({ clock, transport }: ReturnType<typeof start>, answer: object
 
 describe("agent opens its session", () => {
   test("[O1] and tells who, where and what it is", async () => {
-    const { agent, transport } = start({
+    const { agent, session, transport } = start({
       session: { sessionId: "s", projectId: "p", machineId: "m", metadata: { a: 1 }, parentSessionId: "q" },
     });
     transport.link.accept();
@@ -106,7 +114,7 @@ describe("agent opens its session", () => {
     expect(agent.state.name).toBe("opening");
     transport.link.last("session:open").answer?.(opened());
     expect(agent.state.name).toBe("ready");
-    expect(await agent.ready).toEqual({ session, created: true, resumed: false });
+    expect(await session.ready).toEqual({ session: entity, created: true, resumed: false });
   });
 
   test("[O6] again after every loss, with incarnation and token and without the takeover", () => {
@@ -127,7 +135,7 @@ describe("agent opens its session", () => {
 
   test("keeps trying while the hub is away, with growing pauses, and may be used meanwhile", async () => {
     const all = start();
-    const answer = all.agent.publish(step(0.1));
+    const answer = all.session.publish(step(0.1));
     for (let attempt = 1; attempt <= 6; attempt++) {
       all.transport.link.cut();
       expect(all.agent.state).toMatchObject({ name: "waiting", attempt });
@@ -161,27 +169,27 @@ describe("agent opens its session", () => {
   );
 
   test.each(["ALREADY_OWNED", "VALIDATION", "FORBIDDEN", "INVALID_TRANSITION", "LIMIT_EXCEEDED"])(
-    "is told by %s that it never will, and stops",
+    "is told by %s that it never will, and gives the session up",
     async (code) => {
-      const { agent, transport, happened } = start();
-      const waiting = agent.publish(step(0.1));
+      const { agent, session, transport, happened } = start();
+      const waiting = session.publish(step(0.1));
       transport.link.accept();
       transport.link.last("session:open").answer?.(refusal(code));
-      expect(agent.state).toMatchObject({ name: "stopped", why: "failed" });
-      expect(await outcome(agent.ready)).toBe(code);
+      expect(session.state).toMatchObject({ name: "over", why: "failed", error: { code } });
+      expect(await outcome(session.ready)).toBe(code);
       expect(await outcome(waiting)).toBe(code);
-      expect(await outcome(agent.publish(step(0.2)))).toBe(code);
+      expect(await outcome(session.publish(step(0.2)))).toBe(code);
       expect(happened("error").length).toBeGreaterThan(0);
-      expect(transport.link.isOpen).toBe(false);
+      expect([agent.state.name, agent.sessions.size]).toEqual(["ready", 0]);
     },
   );
 
   test.each(["UNAUTHENTICATED", "VALIDATION", "FORBIDDEN"])("[H4] %s in the handshake is final", async (code) => {
-    const { agent, clock, transport } = start();
+    const { session, clock, transport } = start();
     transport.link.refuse(code);
     clock.advance(60_000);
     expect(transport.links).toHaveLength(1);
-    expect(await outcome(agent.ready)).toBe(code);
+    expect(await outcome(session.ready)).toBe(code);
   });
 
   test("[H4] a handshake that is only put off is tried again when the hub said", () => {
@@ -231,8 +239,8 @@ describe("agent opens its session", () => {
 
 describe("agent publishes", () => {
   test("[P15] one at a time, merging what waits into the next", async () => {
-    const { agent, transport } = startOpen();
-    const answers = [0.1, 0.2, 0.3].map((value) => agent.publish(step(value)));
+    const { session, transport } = startOpen();
+    const answers = [0.1, 0.2, 0.3].map((value) => session.publish(step(value)));
     expect(transport.link.all("changes:publish")).toHaveLength(1);
     expect(transport.link.last("changes:publish").payload).toEqual({
       session_id: "s",
@@ -245,22 +253,22 @@ describe("agent publishes", () => {
     expect(await outcome(answers[1] as Promise<unknown>)).toBe("pending");
     transport.link.last("changes:publish").answer?.(published(transport.link, { seq: 3 }));
     expect(await Promise.all(answers)).toMatchObject([{ seq: 2 }, { seq: 3 }, { seq: 3 }]);
-    expect(agent.undelivered).toBe(0);
+    expect(session.undelivered).toBe(0);
   });
 
   test("[O12] with ops above the last one of a resumed incarnation", () => {
-    const { agent, transport } = start();
+    const { session, transport } = start();
     transport.link.accept();
     transport.link.last("session:open").answer?.(opened({ last_op: 7 }));
-    agent.publish(step(0.1));
+    session.publish(step(0.1));
     expect(transport.link.last("changes:publish").payload.op).toBe(8);
   });
 
   test("[D9] the very same op and content after a lost connection", async () => {
     const all = startOpen();
-    const answer = all.agent.publish(step(0.1));
+    const answer = all.session.publish(step(0.1));
     const sent = all.transport.link.last("changes:publish").payload;
-    all.agent.publish(step(0.2));
+    all.session.publish(step(0.2));
     all.transport.link.cut();
     comeBack(all);
     expect(all.transport.link.last("changes:publish").payload).toEqual(sent);
@@ -271,7 +279,7 @@ describe("agent publishes", () => {
 
   test("[D9] the very same op and content when no answer comes", () => {
     const all = startOpen({ requestTimeoutMs: 1_000 });
-    all.agent.publish(step(0.1));
+    all.session.publish(step(0.1));
     const sent = all.transport.link.last("changes:publish").payload;
     all.clock.advance(1_000);
     expect(all.agent.state).toMatchObject({ name: "waiting", cause: { code: "TIMEOUT" } });
@@ -282,9 +290,9 @@ describe("agent publishes", () => {
   test.each(["UNAVAILABLE", "TIMEOUT", "INTERNAL", "OVERLOADED", "RATE_LIMITED", "DRAINING"])(
     "[E2] the very same op and content after %s and a pause",
     async (code) => {
-      const { agent, clock, transport, happened } = startOpen();
-      const answer = agent.publish(step(0.1));
-      agent.publish(step(0.2));
+      const { session, clock, transport, happened } = startOpen();
+      const answer = session.publish(step(0.1));
+      session.publish(step(0.2));
       const sent = transport.link.last("changes:publish").payload;
       transport.link.last("changes:publish").answer?.(refusal(code, { retry_after_ms: 400 }));
       clock.advance(399);
@@ -298,8 +306,8 @@ describe("agent publishes", () => {
   );
 
   test("[E11] a code it does not know is treated by its `retryable`", async () => {
-    const { agent, clock, transport } = startOpen();
-    const answer = agent.publish(step(0.1));
+    const { session, clock, transport } = startOpen();
+    const answer = session.publish(step(0.1));
     transport.link.last("changes:publish").answer?.(refusal("NEW_CODE", { retryable: true }));
     clock.advance(500);
     transport.link.last("changes:publish").answer?.(refusal("OTHER_CODE"));
@@ -307,21 +315,21 @@ describe("agent publishes", () => {
   });
 
   test("[P14] a refusal concerns its caller alone; its op is used again", async () => {
-    const { agent, transport, happened } = startOpen();
-    const bad = agent.publish(step(0.1));
+    const { session, transport, happened } = startOpen();
+    const bad = session.publish(step(0.1));
     transport.link.last("changes:publish").answer?.(refusal("VERSION_CONFLICT", { details: { expected: 1 } }));
     await expect(bad).rejects.toMatchObject({ code: "VERSION_CONFLICT", details: { expected: 1 }, requestId: "r1" });
     expect(happened("error")).toHaveLength(1);
-    agent.publish(step(0.2));
+    session.publish(step(0.2));
     expect(transport.link.last("changes:publish").payload.op).toBe(1);
   });
 
   test("a refused shared publish is sent again one by one", async () => {
-    const { agent, transport } = startOpen();
-    const first = agent.publish(step(0.1));
-    const good = agent.publish({ kind: "task", task_id: "good", progress: 1 });
-    const bad = agent.publish({ kind: "task", task_id: "bad", progress: 1 });
-    const late = agent.publish({ kind: "task", task_id: "late", progress: 1 });
+    const { session, transport } = startOpen();
+    const first = session.publish(step(0.1));
+    const good = session.publish({ kind: "task", task_id: "good", progress: 1 });
+    const bad = session.publish({ kind: "task", task_id: "bad", progress: 1 });
+    const late = session.publish({ kind: "task", task_id: "late", progress: 1 });
     transport.link.last("changes:publish").answer?.(published(transport.link));
     expect(transport.link.last("changes:publish").payload).toMatchObject({ op: 2, changes: [{}, {}, {}] });
     transport.link.last("changes:publish").answer?.(refusal("VALIDATION"));
@@ -335,11 +343,11 @@ describe("agent publishes", () => {
   });
 
   test("[P20] opens the session again when the hub no longer knows it here", () => {
-    const { agent, clock, transport } = startOpen();
-    agent.publish(step(0.1));
+    const { session, clock, transport } = startOpen();
+    session.publish(step(0.1));
     transport.link.last("changes:publish").answer?.(refusal("NOT_FOUND"));
     clock.advance(250);
-    expect(agent.state.name).toBe("opening");
+    expect(session.state.name).toBe("opening");
     expect(transport.link.last("session:open").payload).toMatchObject({ token: "secret" });
     transport.link.last("session:open").answer?.(opened({ resumed: true }));
     expect(transport.link.all("changes:publish")).toHaveLength(2);
@@ -348,8 +356,8 @@ describe("agent publishes", () => {
 
   test("[D16] an op of a former incarnation stays unknown, later ones go on", async () => {
     const all = startOpen();
-    const unknown = all.agent.publish(step(0.1));
-    const later = all.agent.publish(step(0.2));
+    const unknown = all.session.publish(step(0.1));
+    const later = all.session.publish(step(0.2));
     all.transport.link.cut();
     comeBack(all, { incarnation: 2, resumed: false });
     await expect(unknown).rejects.toMatchObject({ code: "FENCED", details: { outcome: "unknown" } });
@@ -359,26 +367,26 @@ describe("agent publishes", () => {
   });
 
   test("is bounded in count and bytes, and says so", async () => {
-    const { agent } = start({ outbox: { maxPublishes: 2, maxBytes: 2_000 } });
-    agent.publish(step(0.1));
-    const large = agent.publish({ kind: "session", metadata: { text: "x".repeat(2_000) } });
+    const { session } = start({ outbox: { maxPublishes: 2, maxBytes: 2_000 } });
+    session.publish(step(0.1));
+    const large = session.publish({ kind: "session", metadata: { text: "x".repeat(2_000) } });
     await expect(large).rejects.toMatchObject({ code: "OUTBOX_FULL", retryable: true });
-    agent.publish(step(0.2));
-    await expect(agent.publish(step(0.3))).rejects.toThrow(/2 publishes .* wait for the hub, which is away/);
-    expect(agent.undelivered).toBe(2);
+    session.publish(step(0.2));
+    await expect(session.publish(step(0.3))).rejects.toThrow(/2 publishes .* wait for the hub, which is away/);
+    expect(session.undelivered).toBe(2);
   });
 
   test("[L1] a frame above the hub's limit is refused before it is sent", async () => {
-    const { agent, transport } = start();
+    const { session, transport } = start();
     transport.link.accept({ limits: { ...DEFAULT_LIMITS, frame_bytes: 4_096 } });
     transport.link.last("session:open").answer?.(opened());
-    const answer = agent.publish({ kind: "session", metadata: { text: "x".repeat(4_000) } });
+    const answer = session.publish({ kind: "session", metadata: { text: "x".repeat(4_000) } });
     await expect(answer).rejects.toMatchObject({ code: "PAYLOAD_TOO_LARGE" });
     expect(transport.link.all("changes:publish")).toEqual([]);
   });
 
   test("what the hub would refuse for its form is refused at once", async () => {
-    const { agent, transport } = startOpen();
+    const { session, transport } = startOpen();
     const circle: Record<string, unknown> = {};
     circle.self = circle;
     const bad: unknown[] = [
@@ -391,14 +399,14 @@ describe("agent publishes", () => {
       { kind: "session", metadata: circle },
       [step(0.1), step(0.2)],
     ];
-    for (const one of bad) expect(await outcome(agent.publish(one as Edit))).toBe("VALIDATION");
+    for (const one of bad) expect(await outcome(session.publish(one as Edit))).toBe("VALIDATION");
     expect(transport.link.all("changes:publish")).toEqual([]);
   });
 
   test("keeps what was given, not what became of it", () => {
-    const { agent, transport } = start();
+    const { session, transport } = start();
     const metadata = { a: { b: 1 } };
-    agent.publish({ kind: "session", metadata });
+    session.publish({ kind: "session", metadata });
     metadata.a.b = 2;
     transport.link.accept();
     transport.link.last("session:open").answer?.(opened());
@@ -408,10 +416,11 @@ describe("agent publishes", () => {
 
 describe("agent and heartbeats", () => {
   test("[B1] beats at once and at the hub's interval, ±10 %, with the latest word", () => {
-    const { agent, clock, transport } = startOpen();
+    const { session, clock, transport } = startOpen();
+    clock.advance(0);
     expect(transport.link.all("heartbeat")).toHaveLength(1);
-    agent.beat({ progress: 0.5, activity: "x".repeat(300) });
-    agent.beat({ metrics: { cpu: 0.7 } });
+    session.beat({ progress: 0.5, activity: "x".repeat(300) });
+    session.beat({ metrics: { cpu: 0.7 } });
     clock.chance = 0.999;
     clock.advance(4_500);
     expect(transport.link.all("heartbeat")).toHaveLength(2);
@@ -426,6 +435,7 @@ describe("agent and heartbeats", () => {
 
   test("[N1] follows a new lease from now on", () => {
     const { clock, transport } = startOpen();
+    clock.advance(0);
     transport.link.emit("lease", { interval_ms: 1_000, ttl_ms: 3_000 });
     clock.advance(900);
     expect(transport.link.all("heartbeat")).toHaveLength(2);
@@ -439,27 +449,27 @@ describe("agent and heartbeats", () => {
   });
 
   test("[B3] a malformed one is the caller's error", () => {
-    const { agent } = startOpen();
-    expect(() => agent.beat({ progress: 7 })).toThrow(expect.objectContaining({ code: "VALIDATION" }));
+    const { session } = startOpen();
+    expect(() => session.beat({ progress: 7 })).toThrow(expect.objectContaining({ code: "VALIDATION" }));
   });
 });
 
 describe("agent loses its session", () => {
   test("[N2] fenced: tells it, answers what waits, and stays away", async () => {
-    const { agent, clock, transport, happened } = startOpen();
+    const { agent, session, clock, transport, happened } = startOpen();
     transport.link.emit("fenced", { session_id: "s", incarnation: 1, reason: "taken" });
     expect(happened("fenced")).toEqual([{ session_id: "s", incarnation: 1, reason: "taken" }]);
-    expect(agent.state).toMatchObject({ name: "stopped", why: "fenced" });
-    expect(await outcome(agent.publish(step(0.1)))).toBe("FENCED");
+    expect(session.state).toMatchObject({ name: "over", why: "fenced" });
+    expect(await outcome(session.publish(step(0.1)))).toBe("FENCED");
     clock.advance(60_000);
-    expect(transport.links).toHaveLength(1);
-    expect(clock.pending).toBe(0);
+    expect(transport.link.all("session:open")).toHaveLength(1);
+    expect([transport.link.all("heartbeat"), clock.pending, agent.sessions.size]).toEqual([[], 0, 0]);
   });
 
   test("fenced while an answer is on its way: the answer still counts", async () => {
-    const { agent, transport, happened } = startOpen();
-    const first = agent.publish(step(0.1));
-    const second = agent.publish(step(0.2));
+    const { session, transport, happened } = startOpen();
+    const first = session.publish(step(0.1));
+    const second = session.publish(step(0.2));
     transport.link.emit("fenced", { session_id: "s", incarnation: 1, reason: "taken" });
     expect(happened("fenced")).toEqual([]);
     transport.link.last("changes:publish").answer?.(published(transport.link));
@@ -469,8 +479,8 @@ describe("agent loses its session", () => {
   });
 
   test("[P19] a FENCED publish was not applied", async () => {
-    const { agent, transport, happened } = startOpen();
-    const answer = agent.publish(step(0.1));
+    const { session, transport, happened } = startOpen();
+    const answer = session.publish(step(0.1));
     transport.link.last("changes:publish").answer?.(refusal("FENCED"));
     await expect(answer).rejects.toMatchObject({ code: "FENCED", details: { reason: "taken" } });
     expect(happened("fenced")).toHaveLength(1);
@@ -487,7 +497,7 @@ describe("agent loses its session", () => {
     all.transport.link.accept();
     all.transport.link.last("session:open").answer?.(refusal(code));
     expect(all.happened("fenced")).toEqual([{ session_id: "s", incarnation: 1, reason }]);
-    expect(all.agent.state).toMatchObject({ name: "stopped", why: "fenced" });
+    expect(all.session.state).toMatchObject({ name: "over", why: "fenced" });
   });
 
   test("[N5] someone else ends it: changed, then fenced", () => {
@@ -505,8 +515,8 @@ describe("agent loses its session", () => {
   });
 
   test("[S4] a refused edit of an ended session ends the agent too", async () => {
-    const { agent, transport, happened } = startOpen();
-    const answer = agent.publish({ kind: "session", status: "IDLE" });
+    const { session, transport, happened } = startOpen();
+    const answer = session.publish({ kind: "session", status: "IDLE" });
     const details = { from: "CANCELLED", to: "IDLE", allowed: [] };
     transport.link.last("changes:publish").answer?.(refusal("INVALID_TRANSITION", { details }));
     expect(await outcome(answer)).toBe("INVALID_TRANSITION");
@@ -514,8 +524,8 @@ describe("agent loses its session", () => {
   });
 
   test("[S2] a refused edit of an ended task does not", async () => {
-    const { agent, transport } = startOpen();
-    agent.publish({ kind: "task", task_id: "t", status: "PENDING" });
+    const { agent, session, transport } = startOpen();
+    session.publish({ kind: "task", task_id: "t", status: "PENDING" });
     const details = { from: "COMPLETED", to: "PENDING", allowed: [] };
     transport.link.last("changes:publish").answer?.(refusal("INVALID_TRANSITION", { details }));
     expect(agent.state.name).toBe("ready");
@@ -530,11 +540,11 @@ describe("agent loses its session", () => {
 });
 
 describe("agent ends", () => {
-  test("[C1] close delivers what waits, then ends the session, then disconnects", async () => {
-    const { agent, clock, transport } = startOpen();
-    const answer = agent.publish(step(0.1));
-    const closed = agent.close("COMPLETED", { exit_code: 0 });
-    expect(await outcome(agent.publish(step(0.2)))).toBe("CLOSED");
+  test("[C1] close delivers what waits, then ends the session", async () => {
+    const { agent, session, clock, transport } = startOpen();
+    const answer = session.publish(step(0.1));
+    const closed = session.close("COMPLETED", { exit_code: 0 });
+    expect(await outcome(session.publish(step(0.2)))).toBe("CLOSED");
     expect(transport.link.all("session:close")).toEqual([]);
     transport.link.last("changes:publish").answer?.(published(transport.link));
     expect(await answer).toMatchObject({ seq: 2 });
@@ -547,14 +557,16 @@ describe("agent ends", () => {
     });
     transport.link.last("session:close").answer?.({ ok: true, epoch: "e", seq: 3, results: [] });
     expect(await closed).toMatchObject({ seq: 3 });
+    expect(session.state).toMatchObject({ name: "over", why: "closed" });
+    expect(await session.close()).toMatchObject({ seq: 3 });
+    await agent.close();
     expect(agent.state).toMatchObject({ name: "stopped", why: "closed" });
     expect([transport.link.isOpen, clock.pending]).toEqual([false, 0]);
-    expect(await agent.close()).toMatchObject({ seq: 3 });
   });
 
   test("[P21] a close whose answer was lost is settled after the end", async () => {
     const all = startOpen();
-    const closed = all.agent.close("FAILED");
+    const closed = all.session.close("FAILED");
     all.transport.link.cut();
     all.clock.advance(500);
     all.transport.link.accept();
@@ -566,37 +578,43 @@ describe("agent ends", () => {
   });
 
   test("a refused close leaves the session open for another", async () => {
-    const { agent, transport } = startOpen();
-    const closed = agent.close("COMPLETED", { text: "long" });
+    const { agent, session, transport } = startOpen();
+    const closed = session.close("COMPLETED", { text: "long" });
     transport.link.last("session:close").answer?.(refusal("PAYLOAD_TOO_LARGE"));
     expect(await outcome(closed)).toBe("PAYLOAD_TOO_LARGE");
     expect(agent.state.name).toBe("ready");
-    agent.close("COMPLETED");
+    session.close("COMPLETED");
     expect(transport.link.all("session:close")).toHaveLength(2);
   });
 
   test("close gives up after its time and says what was not delivered", async () => {
-    const { agent, clock } = start();
-    agent.publish(step(0.1));
-    const closed = agent.close("COMPLETED", undefined, { timeoutMs: 1_000 });
+    const { agent, session, clock } = start();
+    const answer = session.publish(step(0.1));
+    const closed = agent.close({ status: "COMPLETED", timeoutMs: 1_000 });
+    expect(() => agent.open({ sessionId: "late" })).toThrow(expect.objectContaining({ code: "CLOSED" }));
     clock.advance(1_000);
-    await expect(closed).rejects.toMatchObject({ code: "TIMEOUT", details: { undelivered: 2 } });
+    await expect(closed).rejects.toMatchObject({
+      code: "TIMEOUT",
+      details: { undelivered: 2, sessions: [{ session_id: "s", project_id: "p", undelivered: 2 }], kept: false },
+    });
+    expect(await outcome(answer)).toBe("TIMEOUT");
+    expect(session.state).toMatchObject({ name: "over", why: "left" });
     expect(agent.state).toMatchObject({ name: "stopped", why: "closed" });
     expect(clock.pending).toBe(0);
   });
 
   test("[P23] a publish with a final status is an end as well", async () => {
-    const { agent, transport } = startOpen();
-    const last = agent.publish({ kind: "session", status: "COMPLETED" });
+    const { session, transport } = startOpen();
+    const last = session.publish({ kind: "session", status: "COMPLETED" });
     transport.link.last("changes:publish").answer?.(published(transport.link));
     expect(await last).toMatchObject({ seq: 2 });
-    expect(agent.state).toMatchObject({ name: "stopped", why: "closed" });
-    expect(await outcome(agent.publish(step(0.1)))).toBe("CLOSED");
+    expect(session.state).toMatchObject({ name: "over", why: "closed" });
+    expect(await outcome(session.publish(step(0.1)))).toBe("CLOSED");
   });
 
   test("disconnect leaves the session open and answers what waits", async () => {
-    const { agent, clock, transport, happened } = startOpen();
-    const answer = agent.publish(step(0.1));
+    const { agent, session, clock, transport, happened } = startOpen();
+    const answer = session.publish(step(0.1));
     agent.disconnect();
     expect(await outcome(answer)).toBe("CLOSED");
     expect(transport.link.all("session:close")).toEqual([]);
@@ -604,14 +622,14 @@ describe("agent ends", () => {
   });
 
   test("flush waits for every answer", async () => {
-    const { agent, transport } = startOpen();
-    agent.publish(step(0.1));
-    agent.publish(step(0.2));
-    const flushed = agent.flush();
+    const { session, transport } = startOpen();
+    session.publish(step(0.1));
+    session.publish(step(0.2));
+    const flushed = session.flush();
     transport.link.last("changes:publish").answer?.(published(transport.link));
     expect(await outcome(flushed)).toBe("pending");
     transport.link.last("changes:publish").answer?.(refusal("VALIDATION"));
     expect(await outcome(flushed)).toBeUndefined();
-    await agent.flush();
+    await session.flush();
   });
 });
