@@ -1,3 +1,4 @@
+import { DEFAULT_STALLED_AFTER_MS, type Display, displayState } from "../shared/display.ts";
 import type { Session, Task } from "../shared/entities.ts";
 import { DEFAULT_PROJECT_ID, Id } from "../shared/ids.ts";
 import type {
@@ -7,6 +8,7 @@ import type {
   ModeFrame,
   PositionFrame,
 } from "../shared/messages/frames.ts";
+import type { Welcome } from "../shared/messages/notices.ts";
 import type { ProjectJoined, SnapshotReason } from "../shared/messages/project-join.ts";
 import type { SnapshotPage } from "../shared/messages/project-snapshot.ts";
 import type { Position } from "../shared/position.ts";
@@ -89,6 +91,9 @@ export class ProjectFollower extends Emitter<FollowerEvents> {
   readonly #silenceTimeoutMs: number;
   readonly #watchers = new Set<() => void>();
   #mode: ModeFrame = { mode: "live" };
+  #stalledAfterMs = DEFAULT_STALLED_AFTER_MS;
+  /** The hub's time of day, and ours when it came. */
+  #told: { readonly hubTime: number; readonly at: number } | undefined;
   #silence: Cancel | undefined;
   /** Refused joins and pages since the last success. */
   #attempts = 0;
@@ -130,7 +135,7 @@ export class ProjectFollower extends Emitter<FollowerEvents> {
     this.#connection = new Connection(transport, clock, timings, {
       linked: () => this.#joinProject(),
       unlinked: () => this.#mirror.detach(),
-      welcomed: () => {},
+      welcomed: (welcome) => this.#welcomed(welcome),
       received: (event, payload) => this.#received(event, payload),
       stateChanged: (state) => this.#stateChanged(state),
     });
@@ -149,6 +154,23 @@ export class ProjectFollower extends Emitter<FollowerEvents> {
 
   task(sessionId: string, taskId: string): Task | undefined {
     return this.#mirror.tasks.get(taskMapKey(sessionId, taskId));
+  }
+
+  /**
+   * What a person should see for a session, as of `position`; undefined when it is not held. `stalled` needs the
+   * heartbeats (`heartbeats: true`), and comes only while they do.
+   */
+  display(sessionId: string): Display | undefined {
+    const session = this.sessions.get(sessionId);
+    return session && displayState(session, this.#beats.get(sessionId), this.#stalledAfterMs);
+  }
+
+  /**
+   * Milliseconds since 1970 on the hub's clock, to say how long ago something was: this machine's clock may be wrong.
+   * Undefined until a hub has answered.
+   */
+  get hubTime(): number | undefined {
+    return this.#told && this.#told.hubTime + (this.#clock.now() - this.#told.at);
   }
 
   /** The last change that the maps contain. */
@@ -207,6 +229,11 @@ export class ProjectFollower extends Emitter<FollowerEvents> {
 
   close(): void {
     this.#connection.stop("closed");
+  }
+
+  #welcomed({ time, stalled_after_ms = DEFAULT_STALLED_AFTER_MS }: Welcome): void {
+    this.#stalledAfterMs = stalled_after_ms;
+    this.#told = { hubTime: Date.parse(time), at: this.#clock.now() };
   }
 
   #joinProject(): void {

@@ -1,5 +1,6 @@
 import { hostname } from "node:os";
 import { z } from "zod";
+import { DEFAULT_STALLED_AFTER_MS } from "../shared/display.ts";
 import { StartupError } from "./startup-error.ts";
 
 interface Setting<S extends z.ZodType> {
@@ -95,6 +96,10 @@ export const SETTINGS = {
   LEASE_GRACE_MS: setting(
     integer(100, 3_600_000).default(30_000),
     "A stale session is lost after so long, milliseconds.",
+  ),
+  STALLED_AFTER_MS: setting(
+    integer(0, 86_400_000).default(DEFAULT_STALLED_AFTER_MS),
+    "An active session shows as stalled when its agent sends heartbeats, but its work stands still for so long, milliseconds; 0: never.",
   ),
   CORS_ALLOW_ORIGINS: setting(list.default([]), "Comma list of origins whose pages may use the hub, or `*`."),
   TRUST_PROXY: setting(

@@ -145,6 +145,7 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
     limits,
     bounds,
     lease,
+    stalledAfterMs: config.STALLED_AFTER_MS,
     clock,
     log,
     corsAllowOrigins: config.CORS_ALLOW_ORIGINS,
@@ -163,6 +164,7 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
   });
   onStop(() => heartbeats.stop());
   projects.onEntry((project, entry) => owners.onEntry(project, entry));
+  projects.onEntry((project, entry) => heartbeats.onEntry(project, entry));
   projects.onEntry((project, entry) => rooms.onEntry(project, entry));
 
   let draining = false;
@@ -176,6 +178,7 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
     projects,
     snapshots,
     heartbeats,
+    stalledAfterMs: config.STALLED_AFTER_MS,
     queries,
     databaseTrouble,
     health: { version: VERSION, ping: () => health.ping(), isDraining },

@@ -23,6 +23,7 @@ export interface GatewayOptions {
   readonly limits: Limits;
   readonly bounds: typeof BOUNDS;
   readonly lease: Lease;
+  readonly stalledAfterMs: number;
   readonly clock: Clock;
   readonly log: Logger;
   readonly corsAllowOrigins: readonly string[];
@@ -209,9 +210,16 @@ export class Gateway {
   }
 
   #welcome(peer: Peer): Welcome {
-    const { hubId, clock, limits, lease } = this.#options;
-    const time = new Date(clock.now()).toISOString();
-    return { protocol: PROTOCOL_VERSION, hub_id: hubId, time, role: peer.identity.role, limits, lease };
+    const { hubId, clock, limits, lease, stalledAfterMs } = this.#options;
+    return {
+      protocol: PROTOCOL_VERSION,
+      hub_id: hubId,
+      time: new Date(clock.now()).toISOString(),
+      role: peer.identity.role,
+      limits,
+      lease,
+      stalled_after_ms: stalledAfterMs,
+    };
   }
 
   #sendAway(socket: Socket): void {

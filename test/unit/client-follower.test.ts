@@ -190,6 +190,19 @@ describe("follower", () => {
     expect([...follower.beats]).toEqual([["s1", { last_heartbeat_at: at, progress: 0.5 }]]);
   });
 
+  test("[R41] shows sessions as the hub does, with the heartbeats and the time that the hub tells", () => {
+    const { follower, clock, transport } = start({ heartbeats: true });
+    expect(follower.hubTime).toBeUndefined();
+    transport.link.accept({ stalled_after_ms: 60_000 });
+    transport.link.last("project:join").answer?.(snapshot);
+    expect([follower.display("s1")?.state, follower.display("none")]).toEqual(["working", undefined]);
+    const heard = { last_heartbeat_at: "2026-11-22T06:01:00.000Z", last_activity_at: at };
+    transport.link.emit("heartbeats", { project_id: "p", at, sessions: { s1: heard } });
+    expect(follower.display("s1")).toMatchObject({ state: "stalled", since: at });
+    clock.advance(500);
+    expect(follower.hubTime).toBe(Date.parse(at) + 500);
+  });
+
   test("[F17] knows whether changes of other hubs may be late", () => {
     const { follower, transport } = startJoined();
     transport.link.emit("mode", { mode: "degraded", reason: "redis" });
