@@ -165,6 +165,11 @@ export class ProjectFollower extends Emitter<FollowerEvents> {
     return session && displayState(session, this.#beats.get(sessionId), this.#stalledAfterMs);
   }
 
+  /** How long the work of an active session may stand still before it shows as `stalled`, as the hub has it; 0: for ever. */
+  get stalledAfterMs(): number {
+    return this.#stalledAfterMs;
+  }
+
   /**
    * Milliseconds since 1970 on the hub's clock, to say how long ago something was: this machine's clock may be wrong.
    * Undefined until a hub has answered.
