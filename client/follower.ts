@@ -92,6 +92,7 @@ export class ProjectFollower extends Emitter<FollowerEvents> {
   readonly #watchers = new Set<() => void>();
   #mode: ModeFrame = { mode: "live" };
   #stalledAfterMs = DEFAULT_STALLED_AFTER_MS;
+  #asOf: number | undefined;
   /** The hub's time of day, and ours when it came. */
   #told: { readonly hubTime: number; readonly at: number } | undefined;
   #silence: Cancel | undefined;
@@ -176,6 +177,14 @@ export class ProjectFollower extends Emitter<FollowerEvents> {
    */
   get hubTime(): number | undefined {
     return this.#told && this.#told.hubTime + (this.#clock.now() - this.#told.at);
+  }
+
+  /**
+   * Hub's time, milliseconds since 1970, at which the maps were last known to hold everything: when a hub last spoke
+   * while they were in step. Undefined until they are for the first time.
+   */
+  get asOf(): number | undefined {
+    return this.#asOf;
   }
 
   /** The last change that the maps contain. */
@@ -290,17 +299,18 @@ export class ProjectFollower extends Emitter<FollowerEvents> {
     if ((payload as { project_id?: unknown } | undefined)?.project_id !== this.projectId) return;
     switch (event) {
       case "changes":
-        this.#heard();
         this.#follow(this.#mirror.frame(payload as ChangesFrame));
+        this.#heard();
         return;
       case "position":
-        this.#heard();
         this.#follow(this.#mirror.positionTold(payload as PositionFrame));
+        this.#heard();
         return;
       case "project:reset":
         this.#follow(this.#mirror.reset());
         return;
       case "heartbeats":
+        if (this.#mirror.isLive) this.#asOf = this.hubTime;
         this.#heartbeats(payload as HeartbeatsFrame);
     }
   }
@@ -360,6 +370,7 @@ export class ProjectFollower extends Emitter<FollowerEvents> {
   #heard(): void {
     this.#silence?.();
     if (!this.#mirror.isLive) return;
+    this.#asOf = this.hubTime;
     this.#silence = this.#connection.afterOnLink(this.#silenceTimeoutMs, () => this.#rejoin());
   }
 

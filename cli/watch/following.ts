@@ -29,8 +29,8 @@ interface Followed {
   readonly earlier: Map<string, HeartbeatInfo>;
   isInStep: boolean;
   hasBeenInStep: boolean;
-  /** When it was last known to be in step, or else was followed; hub's time. */
-  asOf: number;
+  /** Since when it is not in step: since the connection was lost, or since it is followed. Hub's time. */
+  since: number;
   cause: string | undefined;
 }
 
@@ -134,15 +134,15 @@ export class Following {
     if (this.#followed.has(projectId) || this.#followed.size >= MOST_PROJECTS) return;
     const { url, key } = this.#options.hub;
     const follower = followProject({ url, key, projectId, heartbeats: true, silenceTimeoutMs: SILENCE_MS });
-    const asOf = this.#hubTime();
-    const followed = { follower, earlier: new Map(), isInStep: false, hasBeenInStep: false, asOf, cause: undefined };
+    const since = this.#hubTime();
+    const followed = { follower, earlier: new Map(), isInStep: false, hasBeenInStep: false, since, cause: undefined };
     this.#followed.set(projectId, followed);
     follower.on("state", (state) => this.#stateChanged(followed, state));
     for (const event of ["change", "reset", "heartbeats"] as const) follower.on(event, this.#options.changed);
   }
 
   #stateChanged(followed: Followed, state: ConnectionState): void {
-    if (followed.isInStep) followed.asOf = this.#hubTime();
+    if (followed.isInStep) followed.since = this.#hubTime();
     followed.isInStep = state.name === "ready";
     if (followed.isInStep) {
       followed.hasBeenInStep = true;
@@ -170,12 +170,19 @@ export class Following {
       return { state: "connecting", ...because };
     // With nothing to follow, looking for projects is all the connection there is.
     if (all.length === 0 && this.#notLooked !== undefined) {
-      return { state: "away", since: this.#lookedAt ?? at, projects: 0, ...because };
+      const since = this.#lookedAt ?? at;
+      return { state: "away", since, asOf: since, projects: 0, ...because };
     }
     // A new project takes a moment to join; there is nothing old of it to be taken for new.
-    const away = all.filter((one) => !one.isInStep && (one.hasBeenInStep || at - one.asOf > JOINING_MS));
+    const away = all.filter((one) => !one.isInStep && (one.hasBeenInStep || at - one.since > JOINING_MS));
     if (away.length === 0) return { state: "live", ...because };
-    return { state: "away", since: Math.min(...away.map(({ asOf }) => asOf)), projects: away.length, ...because };
+    return {
+      state: "away",
+      since: Math.min(...away.map(({ since }) => since)),
+      asOf: Math.min(...away.map(({ follower, since }) => follower.asOf ?? since)),
+      projects: away.length,
+      ...because,
+    };
   }
 
   #hubTime(): number {

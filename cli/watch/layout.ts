@@ -84,10 +84,9 @@ function connectionPiece({ connection, projects, at }: Picture): Piece {
   }
 }
 
-function awayText({ since, projects }: Connection & { state: "away" }, followed: number, at: number): string {
+function awayText({ since, asOf, projects }: Connection & { state: "away" }, followed: number, at: number): string {
   const who = projects < followed ? `${projects} of ${followed} projects not connected` : "not connected";
-  const asOf = new Date(since).toTimeString().slice(0, 8);
-  return `○ ${who} for ${ago(new Date(since).toISOString(), at)}; as of ${asOf}`;
+  return `○ ${who} for ${ago(new Date(since).toISOString(), at)}; as of ${new Date(asOf).toTimeString().slice(0, 8)}`;
 }
 
 /** `2 need you · 1 lost · 3 working`, in the order of the table. */
@@ -145,12 +144,17 @@ function cellsOf(row: WatchRow, at: number, columns: number): Cells {
   return {
     // What was so when the connection was lost never looks like what is so.
     STATE: row.live ? row.state : `${row.state}?`,
-    SINCE: ago(row.since, at),
+    SINCE: (isLeast(row) ? "≥" : "") + ago(row.since, at),
     SESSION: row.session_id,
     PROJECT: row.project_id,
     MACHINE: row.machine_id,
     WHAT: printable(whatText(row, columns >= WIDE)),
   };
+}
+
+/** Some states are only known to hold since the last change, which may have been about something else. */
+function isLeast({ state, since, created_at }: WatchRow): boolean {
+  return ["working", "idle", "paused", "unknown"].includes(state) && since !== created_at;
 }
 
 function whatText(row: WatchRow, hasBar: boolean): string {

@@ -7,8 +7,17 @@ export type Connection =
   | { readonly state: "connecting"; readonly cause?: string }
   /** Every project is in step. `cause`: why new ones are not found meanwhile. */
   | { readonly state: "live"; readonly cause?: string }
-  /** So many of the projects show what was so at `since` (milliseconds since 1970, hub's time). */
-  | { readonly state: "away"; readonly since: number; readonly projects: number; readonly cause?: string };
+  /**
+   * So many of the projects are not in step since then, and show what was so at `asOf`; of several projects the
+   * earliest time each. Milliseconds since 1970, hub's time.
+   */
+  | {
+      readonly state: "away";
+      readonly since: number;
+      readonly asOf: number;
+      readonly projects: number;
+      readonly cause?: string;
+    };
 
 /** Everything that is on the screen, as of one moment. */
 export interface Picture {
@@ -46,12 +55,18 @@ export function select(
 
 /** For scripts: the picture as one JSON document. */
 export function documentOf({ at, connection, projects, rows }: Picture): object {
-  const { state, ...details } = connection;
-  const since = "since" in details ? { since: new Date(details.since).toISOString() } : {};
   return {
-    at: new Date(at).toISOString(),
-    connection: { state, ...details, ...since },
+    at: iso(at),
+    connection: connection.state === "away" ? awayDocument(connection) : connection,
     projects,
     sessions: rows.map(({ created_at: _, ...row }) => row),
   };
+}
+
+function awayDocument({ since, asOf, ...rest }: Connection & { state: "away" }): object {
+  return { ...rest, since: iso(since), as_of: iso(asOf) };
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
 }

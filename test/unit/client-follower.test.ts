@@ -203,6 +203,26 @@ describe("follower", () => {
     expect(follower.hubTime).toBe(Date.parse(at) + 500);
   });
 
+  test("[F11] knows as of when it held everything: when the hub last spoke while it was in step", () => {
+    const { follower, clock, transport } = start({ heartbeats: true });
+    const asOf = () => follower.asOf && follower.asOf - Date.parse(at);
+    transport.link.accept();
+    expect(asOf()).toBeUndefined();
+    clock.advance(100);
+    transport.link.last("project:join").answer?.(snapshot);
+    expect(asOf()).toBe(100);
+    clock.advance(100);
+    transport.link.emit("position", { project_id: "p", epoch: "e", seq: 1 });
+    expect(asOf()).toBe(200);
+    clock.advance(100);
+    transport.link.emit("heartbeats", { project_id: "p", at, sessions: {} });
+    expect(asOf()).toBe(300);
+    clock.advance(100);
+    transport.link.emit("changes", frame(5, 5));
+    transport.link.emit("heartbeats", { project_id: "p", at, sessions: {} });
+    expect(asOf(), "a hole").toBe(300);
+  });
+
   test("[F17] knows whether changes of other hubs may be late", () => {
     const { follower, transport } = startJoined();
     transport.link.emit("mode", { mode: "degraded", reason: "redis" });
