@@ -40,10 +40,10 @@ export function ago(iso: string, now = Date.now()): string {
   return `${Math.round(seconds / 86_400)} d`;
 }
 
-/** A reader that has seen enough (`| head`) is no error. */
+/** A reader that has seen enough (`| head`), or a terminal that was closed, is no error. */
 export function endQuietlyOnClosedPipe(): void {
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code === "EPIPE") process.exit(0);
+    if (error.code === "EPIPE" || error.code === "EIO") process.exit(0);
     throw error;
   });
 }

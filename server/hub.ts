@@ -164,8 +164,8 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
   });
   onStop(() => heartbeats.stop());
   projects.onEntry((project, entry) => owners.onEntry(project, entry));
-  projects.onEntry((project, entry) => heartbeats.onEntry(project, entry));
   projects.onEntry((project, entry) => rooms.onEntry(project, entry));
+  projects.onEntry((project, entry) => heartbeats.onEntry(project, entry));
 
   let draining = false;
   const isDraining = () => draining;

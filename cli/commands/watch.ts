@@ -88,7 +88,7 @@ async function watchOnce(target: Target, options: WatchOptions): Promise<void> {
 
 function printPicture(picture: Picture, { json }: WatchOptions): void {
   if (json) printJson(documentOf(picture));
-  else print(`${tableOf(picture, process.stdout.columns ?? Number.POSITIVE_INFINITY)}\n`);
+  else print(tableOf(picture, process.stdout.columns ?? Number.POSITIVE_INFINITY));
 }
 
 function tableOf(picture: Picture, columns: number): string {
@@ -104,6 +104,7 @@ class Watch {
   readonly #screen: Screen | undefined;
   readonly #tick: NodeJS.Timeout | undefined;
   #soon: NodeJS.Timeout | undefined;
+  #isOver = false;
   #printed = "";
   #hasSaidWhy = false;
   #end: (end: number | CliError) => void = () => {};
@@ -161,6 +162,7 @@ class Watch {
   }
 
   #showSoon(): void {
+    if (this.#isOver) return;
     this.#soon ??= setTimeout(
       () => {
         this.#soon = undefined;
@@ -189,6 +191,7 @@ class Watch {
     }
     const content = JSON.stringify({ ...documentOf(picture), at: undefined });
     if (content === this.#printed) return;
+    if (this.#printed !== "" && !this.#options.json) print("");
     this.#printed = content;
     printPicture(picture, this.#options);
   }
@@ -201,6 +204,7 @@ class Watch {
   }
 
   #close(): void {
+    this.#isOver = true;
     clearInterval(this.#tick);
     clearTimeout(this.#soon);
     this.#following.close();

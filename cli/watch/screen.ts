@@ -49,15 +49,17 @@ export class Screen {
     this.#isOpen = true;
     this.#shown = "";
     const { input, output } = this.#options;
-    output.write(ENTER);
-    output.on("resize", this.#onResize);
     process.on("exit", this.#close);
     // Before Node prints the stack of an error that nobody caught: it would go under with the alternate screen.
     process.on("uncaughtExceptionMonitor", this.#close);
-    if (!input.isTTY) return;
-    input.setRawMode(true);
-    input.on("data", this.#onData);
-    input.resume();
+    if (input.isTTY) {
+      // First: a process in the background is stopped by it, and must not have cleared the screen by then.
+      input.setRawMode(true);
+      input.on("data", this.#onData);
+      input.resume();
+    }
+    output.on("resize", this.#onResize);
+    output.write(ENTER);
   }
 
   /** Draws lines that fit the terminal; what is there already is not written again. */

@@ -69,7 +69,6 @@ describe("state-hub watch into a pipe", () => {
       "needs you  0 s    asks     m1       Deploy?",
       "working    0 s    works    m1       ████░░░░  50 %  linking",
       "",
-      "",
     ]);
   });
 
