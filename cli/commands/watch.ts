@@ -36,7 +36,7 @@ export function watchCommand(): Command {
   return new Command("watch")
     .summary("see live who needs you, who is lost, and what the others do")
     .description(
-      "Shows sessions as a live table, those that need a person first: questions, then lost and stalled agents, then what works, then what ended within the last hour. Without a project it follows all of the hub (at most 100; those with questions first). What is shown while the hub is away is marked with ?, and the first line says since when.",
+      "Shows sessions as a live table, those that need a person first: questions, then lost and stalled agents, then what works, then what ended within the last hour. Without a project it follows all projects of the hub (at most 100, those with questions first). What is shown while the hub is away is marked with ?, and the first line says since when.",
     )
     .argument("[project]", "only this project")
     .option("--needs-me", "only sessions that wait for an answer, are lost, or are stalled")
@@ -152,6 +152,8 @@ class Watch {
   }
 
   #pressed(keys: string): void {
+    // An arrow or another key that is more than one character.
+    if (keys.startsWith("\u001b")) return;
     if (/q/i.test(keys)) this.#end(EXIT.ok);
     else if (keys.includes("\u0003")) this.#end(128 + constants.signals.SIGINT);
     else if (keys.includes("\u001a")) {

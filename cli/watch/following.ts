@@ -29,6 +29,8 @@ interface Followed {
   readonly earlier: Map<string, HeartbeatInfo>;
   isInStep: boolean;
   hasBeenInStep: boolean;
+  /** On the monotonic clock. */
+  readonly followedAt: number;
   /** Since when it is not in step: since the connection was lost, or since it is followed. Hub's time. */
   since: number;
   cause: string | undefined;
@@ -134,8 +136,15 @@ export class Following {
     if (this.#followed.has(projectId) || this.#followed.size >= MOST_PROJECTS) return;
     const { url, key } = this.#options.hub;
     const follower = followProject({ url, key, projectId, heartbeats: true, silenceTimeoutMs: SILENCE_MS });
-    const since = this.#hubTime();
-    const followed = { follower, earlier: new Map(), isInStep: false, hasBeenInStep: false, since, cause: undefined };
+    const followed: Followed = {
+      follower,
+      earlier: new Map(),
+      isInStep: false,
+      hasBeenInStep: false,
+      followedAt: performance.now(),
+      since: this.#hubTime(),
+      cause: undefined,
+    };
     this.#followed.set(projectId, followed);
     follower.on("state", (state) => this.#stateChanged(followed, state));
     for (const event of ["change", "reset", "heartbeats"] as const) follower.on(event, this.#options.changed);
@@ -174,7 +183,8 @@ export class Following {
       return { state: "away", since, asOf: since, projects: 0, ...because };
     }
     // A new project takes a moment to join; there is nothing old of it to be taken for new.
-    const away = all.filter((one) => !one.isInStep && (one.hasBeenInStep || at - one.since > JOINING_MS));
+    const isJoining = (one: Followed) => !one.hasBeenInStep && performance.now() - one.followedAt < JOINING_MS;
+    const away = all.filter((one) => !one.isInStep && !isJoining(one));
     if (away.length === 0) return { state: "live", ...because };
     return {
       state: "away",

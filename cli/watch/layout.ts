@@ -34,7 +34,7 @@ const HAS_WHAT = 36;
 export function layout(picture: Picture, space: Space): Line[] {
   const { columns, lines, hint } = space;
   const head = headLines(picture, columns);
-  const table = tableOf(picture, columns);
+  const table = tableOf(picture, space);
   const needed = head.length + table.head.length + table.rows.flat().length + (hint === undefined ? 0 : 1);
   const isCut = needed > lines;
   let room = lines - head.length - table.head.length - (isCut || hint !== undefined ? 1 : 0);
@@ -119,7 +119,10 @@ interface Table {
   readonly rows: readonly (readonly Line[])[];
 }
 
-function tableOf({ rows, at, projectId }: Picture, columns: number): Table {
+function tableOf(picture: Picture, { columns, lines }: Space): Table {
+  const { at, projectId } = picture;
+  // More cannot be seen, and there may be thousands.
+  const rows = picture.rows.slice(0, lines);
   if (rows.length === 0) return { head: [], rows: [] };
   const cells = rows.map((row) => cellsOf(row, at, columns));
   const shape = shapeOf(cells, columns, projectId === undefined);
