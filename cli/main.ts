@@ -7,6 +7,7 @@ import { runCommand } from "./commands/run.ts";
 import { sessionsCommand } from "./commands/sessions.ts";
 import { startCommand } from "./commands/start.ts";
 import { tailCommand } from "./commands/tail.ts";
+import { watchCommand } from "./commands/watch.ts";
 import { CliError, EXIT } from "./exit.ts";
 import { endQuietlyOnClosedPipe, say } from "./output.ts";
 
@@ -21,8 +22,8 @@ Exit codes: 0 done, 1 the hub said no, 2 wrong usage, 3 no hub can be reached, 4
 Examples:
   state-hub start                          run a hub
   state-hub run -- npm test                report a program to it
-  state-hub tail default                   see what happens
-  state-hub sessions --status WAITING      see who needs you`;
+  state-hub watch                          see who needs you, and what the others do
+  state-hub tail default                   see what happens`;
 
 async function main(): Promise<void> {
   endQuietlyOnClosedPipe();
@@ -31,8 +32,8 @@ async function main(): Promise<void> {
     .version(CLIENT_VERSION, "-V, --version")
     .enablePositionalOptions()
     .addHelpText("after", HELP);
-  const commands = [startCommand, runCommand, tailCommand, sessionsCommand, getCommand, publishCommand, loginCommand];
-  for (const make of commands) program.addCommand(make());
+  const reading = [watchCommand, tailCommand, sessionsCommand, getCommand];
+  for (const make of [startCommand, runCommand, ...reading, publishCommand, loginCommand]) program.addCommand(make());
   for (const command of [program, ...program.commands]) {
     command
       .exitOverride()

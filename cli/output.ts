@@ -13,10 +13,9 @@ export function printJson(value: unknown): void {
   print(JSON.stringify(value));
 }
 
-/** Text from elsewhere on one line of a terminal: nothing in it can move the cursor or begin a line. */
+/** Text from elsewhere on one line of a terminal: nothing in it moves the cursor, begins a line or turns its direction. */
 export function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what has to go
-  return stripVTControlCharacters(text).replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, " ");
+  return stripVTControlCharacters(text).replace(/[\p{Cc}\p{Bidi_Control}\u2028\u2029]+/gu, " ");
 }
 
 /** Left-aligned columns, two spaces between them; the last one is never padded. */
@@ -41,10 +40,10 @@ export function ago(iso: string, now = Date.now()): string {
   return `${Math.round(seconds / 86_400)} d`;
 }
 
-/** A reader that has seen enough (`| head`) is no error. */
+/** A reader that has seen enough (`| head`), or a terminal that was closed, is no error. */
 export function endQuietlyOnClosedPipe(): void {
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code === "EPIPE") process.exit(0);
+    if (error.code === "EPIPE" || error.code === "EIO") process.exit(0);
     throw error;
   });
 }

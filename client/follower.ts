@@ -1,3 +1,4 @@
+import { DEFAULT_STALLED_AFTER_MS, type Display, displayState } from "../shared/display.ts";
 import type { Session, Task } from "../shared/entities.ts";
 import { DEFAULT_PROJECT_ID, Id } from "../shared/ids.ts";
 import type {
@@ -7,6 +8,7 @@ import type {
   ModeFrame,
   PositionFrame,
 } from "../shared/messages/frames.ts";
+import type { Welcome } from "../shared/messages/notices.ts";
 import type { ProjectJoined, SnapshotReason } from "../shared/messages/project-join.ts";
 import type { SnapshotPage } from "../shared/messages/project-snapshot.ts";
 import type { Position } from "../shared/position.ts";
@@ -89,6 +91,10 @@ export class ProjectFollower extends Emitter<FollowerEvents> {
   readonly #silenceTimeoutMs: number;
   readonly #watchers = new Set<() => void>();
   #mode: ModeFrame = { mode: "live" };
+  #stalledAfterMs = DEFAULT_STALLED_AFTER_MS;
+  #asOf: number | undefined;
+  /** The hub's time of day, and ours when it came. */
+  #told: { readonly hubTime: number; readonly at: number } | undefined;
   #silence: Cancel | undefined;
   /** Refused joins and pages since the last success. */
   #attempts = 0;
@@ -130,7 +136,7 @@ export class ProjectFollower extends Emitter<FollowerEvents> {
     this.#connection = new Connection(transport, clock, timings, {
       linked: () => this.#joinProject(),
       unlinked: () => this.#mirror.detach(),
-      welcomed: () => {},
+      welcomed: (welcome) => this.#welcomed(welcome),
       received: (event, payload) => this.#received(event, payload),
       stateChanged: (state) => this.#stateChanged(state),
     });
@@ -149,6 +155,36 @@ export class ProjectFollower extends Emitter<FollowerEvents> {
 
   task(sessionId: string, taskId: string): Task | undefined {
     return this.#mirror.tasks.get(taskMapKey(sessionId, taskId));
+  }
+
+  /**
+   * What a person should see for a session, as of `position`; undefined when it is not held. `stalled` needs the
+   * heartbeats (`heartbeats: true`), and comes only while they do.
+   */
+  display(sessionId: string): Display | undefined {
+    const session = this.sessions.get(sessionId);
+    return session && displayState(session, this.#beats.get(sessionId), this.#stalledAfterMs);
+  }
+
+  /** How long the work of an active session may stand still before it shows as `stalled`, as the hub has it; 0: for ever. */
+  get stalledAfterMs(): number {
+    return this.#stalledAfterMs;
+  }
+
+  /**
+   * Milliseconds since 1970 on the hub's clock, to say how long ago something was: this machine's clock may be wrong.
+   * Undefined until a hub has answered.
+   */
+  get hubTime(): number | undefined {
+    return this.#told && this.#told.hubTime + (this.#clock.now() - this.#told.at);
+  }
+
+  /**
+   * Hub's time, milliseconds since 1970, at which the maps were last known to hold everything: when a hub last spoke
+   * while they were in step. Undefined until they are for the first time.
+   */
+  get asOf(): number | undefined {
+    return this.#asOf;
   }
 
   /** The last change that the maps contain. */
@@ -209,6 +245,11 @@ export class ProjectFollower extends Emitter<FollowerEvents> {
     this.#connection.stop("closed");
   }
 
+  #welcomed({ time, stalled_after_ms = DEFAULT_STALLED_AFTER_MS }: Welcome): void {
+    this.#stalledAfterMs = stalled_after_ms;
+    this.#told = { hubTime: Date.parse(time), at: this.#clock.now() };
+  }
+
   #joinProject(): void {
     const since = this.#mirror.beginJoin();
     this.#join += 1;
@@ -258,17 +299,18 @@ export class ProjectFollower extends Emitter<FollowerEvents> {
     if ((payload as { project_id?: unknown } | undefined)?.project_id !== this.projectId) return;
     switch (event) {
       case "changes":
-        this.#heard();
         this.#follow(this.#mirror.frame(payload as ChangesFrame));
+        this.#heard();
         return;
       case "position":
-        this.#heard();
         this.#follow(this.#mirror.positionTold(payload as PositionFrame));
+        this.#heard();
         return;
       case "project:reset":
         this.#follow(this.#mirror.reset());
         return;
       case "heartbeats":
+        if (this.#mirror.isLive) this.#asOf = this.hubTime;
         this.#heartbeats(payload as HeartbeatsFrame);
     }
   }
@@ -328,6 +370,7 @@ export class ProjectFollower extends Emitter<FollowerEvents> {
   #heard(): void {
     this.#silence?.();
     if (!this.#mirror.isLive) return;
+    this.#asOf = this.hubTime;
     this.#silence = this.#connection.afterOnLink(this.#silenceTimeoutMs, () => this.#rejoin());
   }
 

@@ -1,7 +1,13 @@
 // @state-hub/client: report as an agent, follow a project as a viewer. Runs on Node 18 and newer, and in browsers; what
 // needs Node's files is @state-hub/client/spool.
 
-export { type Display, type DisplayState, displayState } from "../shared/display.ts";
+export {
+  DEFAULT_STALLED_AFTER_MS,
+  type Display,
+  type DisplayState,
+  displayState,
+  type LastHeard,
+} from "../shared/display.ts";
 export type { Change, FinalStatus, Liveness, Session, SessionStatus, Task, TaskStatus } from "../shared/entities.ts";
 export type { ErrorCode } from "../shared/errors.ts";
 export type { JsonObject, JsonValue } from "../shared/json.ts";

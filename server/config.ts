@@ -1,5 +1,6 @@
 import { hostname } from "node:os";
 import { z } from "zod";
+import { DEFAULT_STALLED_AFTER_MS } from "../shared/display.ts";
 import { StartupError } from "./startup-error.ts";
 
 interface Setting<S extends z.ZodType> {
@@ -103,6 +104,10 @@ export const SETTINGS = {
   LOST_EXPIRY_MS: setting(
     integer(1_000, 31_536_000_000).default(604_800_000),
     "A session that stays lost for so long is ended as FAILED, milliseconds. Default: 7 days.",
+  ),
+  STALLED_AFTER_MS: setting(
+    integer(0, 86_400_000).default(DEFAULT_STALLED_AFTER_MS),
+    "An active session shows as stalled when its agent sends heartbeats, but its work stands still for so long, milliseconds; 0: never.",
   ),
   CORS_ALLOW_ORIGINS: setting(list.default([]), "Comma list of origins whose pages may use the hub, or `*`."),
   TRUST_PROXY: setting(

@@ -155,6 +155,7 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
     limits,
     bounds,
     lease: () => fleetLease.current,
+    stalledAfterMs: config.STALLED_AFTER_MS,
     clock,
     log,
     corsAllowOrigins: config.CORS_ALLOW_ORIGINS,
@@ -208,6 +209,7 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
   projects.onEntry((project, entry) => owners.onEntry(project, entry));
   projects.onEntry((project, entry) => leases.onEntry(project, entry));
   projects.onEntry((project, entry) => rooms.onEntry(project, entry));
+  projects.onEntry((project, entry) => heartbeats.onEntry(project, entry));
 
   const otherHubs = new OtherHubs({
     hubId,
@@ -236,6 +238,7 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
     projects,
     snapshots,
     heartbeats,
+    stalledAfterMs: config.STALLED_AFTER_MS,
     queries,
     databaseTrouble,
     health: { version: VERSION, ping: () => health.ping(), isDraining },

@@ -1,3 +1,4 @@
+import type { HeartbeatInfo } from "../shared/messages/frames.ts";
 import type { Entry, Family, Head, SessionRecord, TaskRecord } from "./domain/records.ts";
 
 /**
@@ -89,15 +90,26 @@ export interface Projections {
 export interface BeatRow {
   readonly projectId: string;
   readonly sessionId: string;
+  /** Of the owner that it was heard from. */
+  readonly incarnation: number;
   readonly lastHeartbeatAt: string;
+  readonly lastActivityAt: string | undefined;
   readonly heartbeat: Readonly<Record<string, unknown>>;
   /** The first row after taking the session: it replaces the former owner's. */
   readonly claim: boolean;
 }
 
+/** The last heartbeat of a session that was written back, and the owner that it was heard from. */
+export interface StoredBeat {
+  readonly incarnation: number;
+  readonly info: HeartbeatInfo;
+}
+
 /** Coarse memory of heartbeats, for REST and for the hub that takes over. */
 export interface Beats {
   write(hubId: string, rows: readonly BeatRow[]): Promise<void>;
+  /** Of these sessions, by `<project>/<session>`. */
+  read(keys: readonly string[]): Promise<ReadonlyMap<string, StoredBeat>>;
 }
 
 /** One row per hub process, raised while it lives: how hubs notice each other's death without comparing clocks. */

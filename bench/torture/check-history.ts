@@ -266,7 +266,7 @@ function patched(target: unknown, patch: unknown): Fields {
 /** Kept beside the entity in its document, or volatile, and in neither log nor frames. */
 const NOT_LOGGED = new Set([
   ...["_id", "applied_seq", "last_op", "last_op_seq", "edit_version"],
-  ...["last_heartbeat_at", "heartbeat", "display"],
+  ...["last_heartbeat_at", "last_activity_at", "heartbeat", "display"],
 ]);
 
 function checkDocuments(folds: ReadonlyMap<string, Map<string, Folded>>, documents: readonly Fields[]): Violation[] {

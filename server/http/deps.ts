@@ -21,6 +21,7 @@ export interface HttpDeps {
   readonly projects: Projects;
   readonly snapshots: Snapshots;
   readonly heartbeats: Pick<Heartbeats, "lastOf">;
+  readonly stalledAfterMs: number;
   readonly queries: Queries;
   /** What a rejection of queries, projects or snapshots means. */
   readonly databaseTrouble: (error: unknown) => DatabaseTrouble;

@@ -2,9 +2,12 @@ import { sessionKey } from "../../shared/ids.ts";
 import type { HeartbeatInfo } from "../../shared/messages/frames.ts";
 import type { Beat } from "../../shared/messages/heartbeat.ts";
 import type { BOUNDS } from "../bounds.ts";
+import type { Entry } from "../domain/records.ts";
 import type { BeatRow, Beats, Clock, Logger } from "../ports.ts";
 import type { Leases } from "./leases.ts";
+import type { Project } from "../writer/project.ts";
 import type { OwnedSession } from "./owners.ts";
+import { afterBeat, afterChange, afterRecall, lastActivityAt, NOTHING_TOLD, type Work } from "./work.ts";
 
 interface Options {
   readonly hubId: string;
@@ -17,10 +20,13 @@ interface Options {
   readonly publish: (projectId: string, at: string, sessions: Readonly<Record<string, HeartbeatInfo>>) => void;
 }
 
+type BeatFields = Omit<HeartbeatInfo, "last_heartbeat_at" | "last_activity_at">;
+
 interface LastBeat {
   readonly owned: OwnedSession;
   at: number;
-  info: Omit<HeartbeatInfo, "last_heartbeat_at">;
+  info: BeatFields;
+  work: Work;
   /** Not written back yet / not shown to viewers yet. */
   unwritten: boolean;
   unshown: boolean;
@@ -52,19 +58,37 @@ export class Heartbeats {
     const key = sessionKey(owned.project.id, owned.sessionId);
     let last = this.#last.get(key);
     if (last === undefined || last.owned !== owned) {
-      last = { owned, at: 0, info: last?.info ?? {}, unwritten: true, unshown: true, claim: true };
+      const { info, work } = last?.owned.incarnation === owned.incarnation ? last : NEW_OWNER;
+      last = { owned, at: 0, info, work, unwritten: true, unshown: true, claim: true };
       this.#last.set(key, last);
     }
     last.at = this.#options.clock.now();
     last.unwritten = true;
     last.unshown = true;
-    if (beat !== undefined) last.info = infoOf(beat);
+    if (beat === undefined) return;
+    last.info = infoOf(beat);
+    last.work = afterBeat(last.work, beat, last.at);
+  }
+
+  /** What agents and operators change is a move of the work; opening a session is none yet, the hub's notes never are. */
+  onEntry(project: Project, entry: Entry): void {
+    if (this.#last.size === 0) return;
+    const at = Date.parse(entry.at);
+    for (const { actor, kind, type, session_id } of entry.changes) {
+      const isOpen = kind === "session" && (type === "created" || type === "reopened");
+      if (actor.kind === "hub" || isOpen) continue;
+      const last = this.#last.get(sessionKey(project.id, session_id));
+      if (last === undefined) continue;
+      last.work = afterChange(last.work, actor.kind, at);
+      last.unwritten = true;
+      last.unshown = true;
+    }
   }
 
   /** What is known here, fresher than MongoDB. */
   lastOf(projectId: string, sessionId: string): HeartbeatInfo | undefined {
     const last = this.#last.get(sessionKey(projectId, sessionId));
-    return last === undefined ? undefined : { last_heartbeat_at: new Date(last.at).toISOString(), ...last.info };
+    return last === undefined ? undefined : shown(last);
   }
 
   /** Stops the timers and writes what is not written yet, once. */
@@ -86,7 +110,7 @@ export class Heartbeats {
         sessions = Object.create(null) as Record<string, HeartbeatInfo>;
         byProject.set(project.id, sessions);
       }
-      sessions[sessionId] = { last_heartbeat_at: new Date(last.at).toISOString(), ...last.info };
+      sessions[sessionId] = shown(last);
     }
     const at = new Date(this.#options.clock.now()).toISOString();
     for (const [projectId, sessions] of byProject) this.#options.publish(projectId, at, sessions);
@@ -106,22 +130,27 @@ export class Heartbeats {
       return;
     }
     for (const last of due) last.unwritten = false;
-    const rows = due.map(
-      (last): BeatRow => ({
-        projectId: last.owned.project.id,
-        sessionId: last.owned.sessionId,
-        lastHeartbeatAt: new Date(last.at).toISOString(),
-        heartbeat: last.info,
-        claim: last.claim,
-      }),
-    );
     try {
-      await beats.write(hubId, rows);
+      await this.#recall(due.filter((last) => last.claim && !last.work.wasSeenMoving));
+      await beats.write(hubId, due.map(rowOf));
       for (const last of due) last.claim = false;
       this.#forgetReleased();
     } catch (error) {
       for (const last of due) last.unwritten = true;
-      log.debug({ err: error, rows: rows.length }, "heartbeats not written back, will be tried again");
+      log.debug({ err: error, rows: due.length }, "heartbeats not written back, will be tried again");
+    }
+  }
+
+  /** Before rows are taken over: since when the work of these sessions stood still where they were open before. */
+  async #recall(claimed: readonly LastBeat[]): Promise<void> {
+    if (claimed.length === 0) return;
+    const stored = await this.#options.beats.read(claimed.map(({ owned }) => keyOf(owned)));
+    for (const last of claimed) {
+      const beat = stored.get(keyOf(last.owned));
+      if (beat?.incarnation !== last.owned.incarnation) continue;
+      const before = last.work;
+      last.work = afterRecall(before, beat);
+      if (last.work !== before) last.unshown = true;
     }
   }
 
@@ -133,7 +162,29 @@ export class Heartbeats {
   }
 }
 
-function infoOf(beat: Beat): Omit<HeartbeatInfo, "last_heartbeat_at"> {
+const NEW_OWNER = { info: {}, work: NOTHING_TOLD } as const;
+
+function keyOf({ project, sessionId }: OwnedSession): string {
+  return sessionKey(project.id, sessionId);
+}
+
+function shown({ at, work, info }: LastBeat): HeartbeatInfo {
+  return { last_heartbeat_at: new Date(at).toISOString(), ...lastActivityAt(work), ...info };
+}
+
+function rowOf({ owned, at, work, info, claim }: LastBeat): BeatRow {
+  return {
+    projectId: owned.project.id,
+    sessionId: owned.sessionId,
+    incarnation: owned.incarnation,
+    lastHeartbeatAt: new Date(at).toISOString(),
+    lastActivityAt: lastActivityAt(work).last_activity_at,
+    heartbeat: info,
+    claim,
+  };
+}
+
+function infoOf(beat: Beat): BeatFields {
   return {
     ...(beat.progress === undefined ? {} : { progress: beat.progress }),
     ...(beat.activity === undefined ? {} : { activity: beat.activity }),

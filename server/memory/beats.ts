@@ -1,11 +1,10 @@
 import { sessionKey } from "../../shared/ids.ts";
 import type { HeartbeatInfo } from "../../shared/messages/frames.ts";
-import type { BeatRow, Beats } from "../ports.ts";
+import type { BeatRow, Beats, StoredBeat } from "../ports.ts";
 import { frozenCopy } from "./frozen-copy.ts";
 
-interface Row {
+interface Row extends StoredBeat {
   readonly hubId: string;
-  readonly info: HeartbeatInfo;
 }
 
 /** Rows of heartbeats in memory: for unit tests and simulation. */
@@ -17,17 +16,18 @@ export class MemoryBeats implements Beats {
       const key = sessionKey(row.projectId, row.sessionId);
       const held = this.#rows.get(key);
       if (!row.claim && held !== undefined && held.hubId !== hubId) continue;
-      const info = { last_heartbeat_at: row.lastHeartbeatAt, ...row.heartbeat } as HeartbeatInfo;
-      this.#rows.set(key, { hubId, info: frozenCopy(info) });
+      const { incarnation, lastHeartbeatAt: last_heartbeat_at, lastActivityAt: last_activity_at } = row;
+      const activity = last_activity_at === undefined ? {} : { last_activity_at };
+      const info = { last_heartbeat_at, ...activity, ...row.heartbeat } as HeartbeatInfo;
+      this.#rows.set(key, { hubId, incarnation, info: frozenCopy(info) });
     }
   }
 
-  /** The last heartbeats of these sessions, by `<project>/<session>`. */
-  async read(keys: readonly string[]): Promise<Map<string, HeartbeatInfo>> {
-    const found = new Map<string, HeartbeatInfo>();
+  async read(keys: readonly string[]): Promise<Map<string, StoredBeat>> {
+    const found = new Map<string, StoredBeat>();
     for (const key of keys) {
       const row = this.#rows.get(key);
-      if (row !== undefined) found.set(key, row.info);
+      if (row !== undefined) found.set(key, { incarnation: row.incarnation, info: row.info });
     }
     return found;
   }

@@ -1,14 +1,16 @@
 import type { mongo } from "mongoose";
 import { sessionKey } from "../../shared/ids.ts";
 import type { HeartbeatInfo } from "../../shared/messages/frames.ts";
-import type { BeatRow, Beats } from "../ports.ts";
+import type { BeatRow, Beats, StoredBeat } from "../ports.ts";
 import { FAST } from "./database.ts";
 
 interface BeatDocument {
   _id: string;
   hub_id: string;
+  incarnation?: number;
   last_heartbeat_at: Date;
-  heartbeat: Omit<HeartbeatInfo, "last_heartbeat_at">;
+  last_activity_at?: Date;
+  heartbeat: Omit<HeartbeatInfo, "last_heartbeat_at" | "last_activity_at">;
 }
 
 /** Collection `beats`: when each session was last heard of. A hub writes only rows that are its own. */
@@ -28,18 +30,29 @@ export class MongoBeats implements Beats {
       const _id = sessionKey(row.projectId, row.sessionId);
       return {
         q: row.claim ? { _id } : { _id, hub_id: hubId },
-        u: { hub_id: hubId, last_heartbeat_at: new Date(row.lastHeartbeatAt), heartbeat: row.heartbeat },
+        u: {
+          hub_id: hubId,
+          incarnation: row.incarnation,
+          last_heartbeat_at: new Date(row.lastHeartbeatAt),
+          ...(row.lastActivityAt === undefined ? {} : { last_activity_at: new Date(row.lastActivityAt) }),
+          heartbeat: row.heartbeat,
+        },
         upsert: true,
       };
     });
     await this.#db.command({ update: "beats", updates, ordered: false, writeConcern: FAST });
   }
 
-  /** The last heartbeats of these sessions, by `<project>/<session>`. */
-  async read(keys: readonly string[]): Promise<Map<string, HeartbeatInfo>> {
+  async read(keys: readonly string[]): Promise<Map<string, StoredBeat>> {
     const found = await this.#beats.find({ _id: { $in: [...keys] } }).toArray();
-    return new Map(
-      found.map((row) => [row._id, { last_heartbeat_at: row.last_heartbeat_at.toISOString(), ...row.heartbeat }]),
-    );
+    return new Map(found.map((row) => [row._id, stored(row)]));
   }
+}
+
+function stored({ incarnation = 0, last_heartbeat_at, last_activity_at, heartbeat }: BeatDocument): StoredBeat {
+  const times = {
+    last_heartbeat_at: last_heartbeat_at.toISOString(),
+    ...(last_activity_at === undefined ? {} : { last_activity_at: last_activity_at.toISOString() }),
+  };
+  return { incarnation, info: { ...times, ...heartbeat } };
 }

@@ -128,8 +128,9 @@ export class MongoQueries implements Queries {
     return found.map(({ _id, at, changes }) => ({ from_seq: _id.s, at: at.toISOString(), changes }));
   }
 
-  readHeartbeats(keys: readonly string[]): Promise<ReadonlyMap<string, HeartbeatInfo>> {
-    return within(WAIT_MS, this.#beats.read(keys));
+  async readHeartbeats(keys: readonly string[]): Promise<ReadonlyMap<string, HeartbeatInfo>> {
+    const stored = await within(WAIT_MS, this.#beats.read(keys));
+    return new Map([...stored].map(([key, { info }]) => [key, info]));
   }
 }
 

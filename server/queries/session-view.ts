@@ -8,13 +8,15 @@ import type { Queries } from "./ports.ts";
 /** A session as REST shows it: the logged fields, its last heartbeat, and what a person should see. */
 export type SessionView = Session & {
   readonly last_heartbeat_at?: string;
-  readonly heartbeat?: Omit<HeartbeatInfo, "last_heartbeat_at">;
+  readonly last_activity_at?: string;
+  readonly heartbeat?: Omit<HeartbeatInfo, "last_heartbeat_at" | "last_activity_at">;
   readonly display: Display;
 };
 
 interface Sources {
   readonly queries: Queries;
   readonly heartbeats: Pick<Heartbeats, "lastOf">;
+  readonly stalledAfterMs: number;
 }
 
 /** Heartbeats known on this hub are fresher than those in the database. */
@@ -28,22 +30,23 @@ export async function viewSessions(sources: Sources, sessions: readonly Session[
   // Before an agent has opened it there is no heartbeat to look for.
   const wanted = sessions.filter((session) => session.incarnation > 0 && !known.has(keyOf(session))).map(keyOf);
   const stored = wanted.length === 0 ? undefined : await sources.queries.readHeartbeats(wanted);
-  return sessions.map((session) => view(session, known.get(keyOf(session)) ?? stored?.get(keyOf(session))));
+  return sessions.map((session) => view(sources, session, known.get(keyOf(session)) ?? stored?.get(keyOf(session))));
 }
 
 /** After a commit: the answer must not fail any more because a heartbeat could not be read. */
 export async function viewWritten(sources: Sources, session: Session): Promise<SessionView> {
   try {
     const [written] = await viewSessions(sources, [session]);
-    return written ?? view(session, undefined);
+    return written ?? view(sources, session, undefined);
   } catch {
-    return view(session, undefined);
+    return view(sources, session, undefined);
   }
 }
 
-function view(session: Session, last: HeartbeatInfo | undefined): SessionView {
-  const display = displayState(session);
+function view({ stalledAfterMs }: Sources, session: Session, last: HeartbeatInfo | undefined): SessionView {
+  const display = displayState(session, last, stalledAfterMs);
   if (last === undefined) return { ...session, display };
-  const { last_heartbeat_at, ...heartbeat } = last;
-  return { ...session, last_heartbeat_at, heartbeat, display };
+  const { last_heartbeat_at, last_activity_at, ...heartbeat } = last;
+  const activity = last_activity_at === undefined ? {} : { last_activity_at };
+  return { ...session, last_heartbeat_at, ...activity, heartbeat, display };
 }

@@ -24,6 +24,7 @@ export interface GatewayOptions {
   readonly bounds: typeof BOUNDS;
   /** What agents are told now. */
   readonly lease: () => Lease;
+  readonly stalledAfterMs: number;
   readonly clock: Clock;
   readonly log: Logger;
   readonly corsAllowOrigins: readonly string[];
@@ -230,9 +231,16 @@ export class Gateway {
   }
 
   #welcome(peer: Peer): Welcome {
-    const { hubId, clock, limits, lease } = this.#options;
-    const time = new Date(clock.now()).toISOString();
-    return { protocol: PROTOCOL_VERSION, hub_id: hubId, time, role: peer.identity.role, limits, lease: lease() };
+    const { hubId, clock, limits, lease, stalledAfterMs } = this.#options;
+    return {
+      protocol: PROTOCOL_VERSION,
+      hub_id: hubId,
+      time: new Date(clock.now()).toISOString(),
+      role: peer.identity.role,
+      limits,
+      lease: lease(),
+      stalled_after_ms: stalledAfterMs,
+    };
   }
 
   #sendAway(socket: Socket): void {

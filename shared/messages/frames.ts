@@ -13,6 +13,8 @@ export interface ChangesFrame {
 
 export interface HeartbeatInfo {
   readonly last_heartbeat_at: string;
+  /** Since when the work stands still; absent while the agent has told nothing of its work. */
+  readonly last_activity_at?: string;
   readonly progress?: number;
   readonly activity?: string;
   readonly metrics?: Readonly<Record<string, number>>;

@@ -12,6 +12,8 @@ export interface Welcome {
   readonly role: "viewer" | "agent" | "operator";
   readonly limits: Limits;
   readonly lease: Lease;
+  /** Work that stands still for so long shows as `stalled`; 0: never. */
+  readonly stalled_after_ms: number;
 }
 
 /** Hub → client: why the hub is about to end this connection. */

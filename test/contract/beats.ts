@@ -1,17 +1,14 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import type { BeatRow, Beats } from "../../server/ports.ts";
-import type { HeartbeatInfo } from "../../shared/messages/frames.ts";
 import { atSecond } from "../support/entries.ts";
-
-export interface ReadableBeats extends Beats {
-  read(keys: readonly string[]): Promise<Map<string, HeartbeatInfo>>;
-}
 
 function row(seconds: number, over: Partial<BeatRow> = {}): BeatRow {
   return {
     projectId: "p",
     sessionId: "s",
+    incarnation: 1,
     lastHeartbeatAt: atSecond(seconds),
+    lastActivityAt: undefined,
     heartbeat: { activity: `at ${seconds}` },
     claim: false,
     ...over,
@@ -19,14 +16,14 @@ function row(seconds: number, over: Partial<BeatRow> = {}): BeatRow {
 }
 
 /** What all Beats do. `fresh` makes an empty one. */
-export function beatsContract(name: string, fresh: () => Promise<ReadableBeats>): void {
+export function beatsContract(name: string, fresh: () => Promise<Beats>): void {
   describe(`beats in ${name}`, () => {
-    let beats: ReadableBeats;
+    let beats: Beats;
     beforeEach(async () => {
       beats = await fresh();
     });
 
-    const read = async () => (await beats.read(["p/s"])).get("p/s");
+    const read = async () => (await beats.read(["p/s"])).get("p/s")?.info;
 
     test("[B7] the last row stands, as a whole", async () => {
       await beats.write("hub.1", [row(1, { heartbeat: { progress: 0.5, activity: "x" } })]);
@@ -41,6 +38,14 @@ export function beatsContract(name: string, fresh: () => Promise<ReadableBeats>)
       await beats.write("hub.2", [row(3, { claim: true })]);
       await beats.write("hub.1", [row(4)]);
       expect(await read()).toMatchObject({ last_heartbeat_at: atSecond(3) });
+    });
+
+    test("[F20] what is told of the work's last move stays with the owner that it was heard from", async () => {
+      await beats.write("hub.1", [row(5, { incarnation: 3, lastActivityAt: atSecond(2) })]);
+      const info = { last_heartbeat_at: atSecond(5), last_activity_at: atSecond(2), activity: "at 5" };
+      expect((await beats.read(["p/s"])).get("p/s")).toEqual({ incarnation: 3, info });
+      await beats.write("hub.1", [row(6, { incarnation: 4 })]);
+      expect(await read()).toEqual({ last_heartbeat_at: atSecond(6), activity: "at 6" });
     });
 
     test("rows of several sessions are read by their keys; unknown ones are absent", async () => {

@@ -60,10 +60,9 @@ class Fleet {
   /** Agents of the SDK, as they are: they come back by themselves. */
   async agents(count: number): Promise<void> {
     const opened = Array.from({ length: count }, (_, index) => {
-      const session = { sessionId: `agent-${index}`, projectId: "p", machineId: "m" };
-      const running = connectAgent({ url: this.balancer.url, key: this.hub(0).key, agentId: `a${index}`, session });
+      const running = connectAgent({ url: this.balancer.url, key: this.hub(0).key, agentId: `a${index}` });
       stage.add(running, (open) => open.disconnect());
-      return new Promise((resolve) => running.on("opened", resolve));
+      return running.open({ sessionId: `agent-${index}`, projectId: "p", machineId: "m" }).ready;
     });
     await Promise.all(opened);
   }

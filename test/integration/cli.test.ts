@@ -338,7 +338,7 @@ describe("state-hub one-shots", () => {
     expect([version.code, version.stdout]).toEqual([0, expect.stringMatching(/^\d+\.\d+\.\d+\n$/)]);
   });
 
-  test.each(["start", "run", "tail", "sessions", "get", "publish", "login"])(
+  test.each(["start", "run", "watch", "tail", "sessions", "get", "publish", "login"])(
     "%s --help has examples and --json",
     async (name) => {
       const { code, stdout } = await runCli([name, "--help"]);

@@ -35,6 +35,7 @@ async function edge(parts: Partial<HttpDeps>, timeouts?: Parameters<typeof creat
     projects: {} as HttpDeps["projects"],
     snapshots: {} as HttpDeps["snapshots"],
     heartbeats: { lastOf: () => undefined },
+    stalledAfterMs: 0,
     queries: {
       findSession: never,
       findSessionsById: never,

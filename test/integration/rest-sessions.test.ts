@@ -158,7 +158,16 @@ describe("reading a session", () => {
     expect(Object.keys(body).sort()).toEqual(
       [
         ...["agent_id", "created_at", "display", "environment", "heartbeat", "hub_id", "incarnation"],
-        ...["last_heartbeat_at", "liveness", "machine_id", "metadata", "project_id", "seq", "session_id"],
+        ...[
+          "last_activity_at",
+          "last_heartbeat_at",
+          "liveness",
+          "machine_id",
+          "metadata",
+          "project_id",
+          "seq",
+          "session_id",
+        ],
         ...["status", "updated_at", "version"],
       ].sort(),
     );

@@ -44,6 +44,7 @@ export class FakeLink implements Link {
       role: "operator",
       limits: DEFAULT_LIMITS,
       lease: { interval_ms: 5_000, ttl_ms: 15_000 },
+      stalled_after_ms: 600_000,
       ...welcome,
     });
   }

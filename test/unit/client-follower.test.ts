@@ -190,6 +190,39 @@ describe("follower", () => {
     expect([...follower.beats]).toEqual([["s1", { last_heartbeat_at: at, progress: 0.5 }]]);
   });
 
+  test("[R41] shows sessions as the hub does, with the heartbeats and the time that the hub tells", () => {
+    const { follower, clock, transport } = start({ heartbeats: true });
+    expect(follower.hubTime).toBeUndefined();
+    transport.link.accept({ stalled_after_ms: 60_000 });
+    transport.link.last("project:join").answer?.(snapshot);
+    expect([follower.display("s1")?.state, follower.display("none")]).toEqual(["working", undefined]);
+    const heard = { last_heartbeat_at: "2026-11-22T06:01:00.000Z", last_activity_at: at };
+    transport.link.emit("heartbeats", { project_id: "p", at, sessions: { s1: heard } });
+    expect(follower.display("s1")).toMatchObject({ state: "stalled", since: at });
+    clock.advance(500);
+    expect(follower.hubTime).toBe(Date.parse(at) + 500);
+  });
+
+  test("[F11] knows as of when it held everything: when the hub last spoke while it was in step", () => {
+    const { follower, clock, transport } = start({ heartbeats: true });
+    const asOf = () => follower.asOf && follower.asOf - Date.parse(at);
+    transport.link.accept();
+    expect(asOf()).toBeUndefined();
+    clock.advance(100);
+    transport.link.last("project:join").answer?.(snapshot);
+    expect(asOf()).toBe(100);
+    clock.advance(100);
+    transport.link.emit("position", { project_id: "p", epoch: "e", seq: 1 });
+    expect(asOf()).toBe(200);
+    clock.advance(100);
+    transport.link.emit("heartbeats", { project_id: "p", at, sessions: {} });
+    expect(asOf()).toBe(300);
+    clock.advance(100);
+    transport.link.emit("changes", frame(5, 5));
+    transport.link.emit("heartbeats", { project_id: "p", at, sessions: {} });
+    expect(asOf(), "a hole").toBe(300);
+  });
+
   test("[F17] knows whether changes of other hubs may be late", () => {
     const { follower, transport } = startJoined();
     transport.link.emit("mode", { mode: "degraded", reason: "redis" });
