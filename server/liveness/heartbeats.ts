@@ -4,8 +4,8 @@ import type { Beat } from "../../shared/messages/heartbeat.ts";
 import type { BOUNDS } from "../bounds.ts";
 import type { Entry } from "../domain/records.ts";
 import type { BeatRow, Beats, Clock, Logger } from "../ports.ts";
-import type { Leases } from "./leases.ts";
 import type { Project } from "../writer/project.ts";
+import type { Leases } from "./leases.ts";
 import type { OwnedSession } from "./owners.ts";
 import { afterBeat, afterChange, afterRecall, lastActivityAt, NOTHING_TOLD, type Work } from "./work.ts";
 

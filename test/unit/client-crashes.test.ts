@@ -173,8 +173,13 @@ class World {
   }
 }
 
+/** Inside a line one byte is like the next; around its end each is another case. */
+function isTelling(history: string, bytes: number): boolean {
+  return bytes % 17 === 0 || history.slice(Math.max(0, bytes - 2), bytes + 2).includes("\n");
+}
+
 describe("agent with a spool", () => {
-  test("[D9] killed at every byte that it writes: each publish taken arrives exactly once, in order", async () => {
+  test("[D9] killed around the end of every line that it writes, and within lines: each publish taken arrives exactly once, in order", async () => {
     const script = (world: World) => {
       if (!world.start()) return;
       for (let step = 0; step < 12 && !world.isDead; step++) {
@@ -191,6 +196,7 @@ describe("agent with a spool", () => {
     const kinds = new Set([...whole.file.history.matchAll(/"type":"(\w+)"/g)].map(([, kind]) => kind));
     expect([...kinds].sort()).toEqual(["agent", "answered", "owned", "returned", "sent", "session", "taken"]);
     for (let bytes = 0; bytes < whole.file.written; bytes++) {
+      if (!isTelling(whole.file.history, bytes)) continue;
       const world = new World(7);
       world.file.budget = bytes;
       script(world);
