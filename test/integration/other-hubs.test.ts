@@ -13,7 +13,7 @@ const stage = new Stage();
 afterEach(stage.clear);
 
 const TTL = 1_500;
-const GRACE = 700;
+const GRACE = 1_500;
 const LEASE = {
   HEARTBEAT_INTERVAL_MS: "500",
   LEASE_TTL_MS: String(TTL),
@@ -105,8 +105,8 @@ test("[Y3] a drained hub is gone at once: who is elsewhere within the grace stay
   keepBeating(stage, moving, ["moves", "stays"]);
   // Until the other hub has run long enough to judge.
   await sleep(TTL + GRACE);
+  const stoppingSince = performance.now();
   await drained.stop();
-  const stoppedAt = performance.now();
   const moved = await agent(stage, other, "moving");
   await moved.askOk("session:open", {
     ...{ session_id: "moves", project_id: "p", machine_id: "m", incarnation: 1, token },
@@ -116,7 +116,7 @@ test("[Y3] a drained hub is gone at once: who is elsewhere within the grace stay
     "the session that nobody opened is lost",
     async () => (await fleet.session("stays")).liveness === "lost",
   );
-  const took = performance.now() - stoppedAt;
+  const took = performance.now() - stoppingSince;
   expect(took).toBeGreaterThan(GRACE);
   expect(await fleet.session("moves")).toMatchObject({ liveness: "online", hub_id: other.hubId });
   await sleep(GRACE + DEATH);
