@@ -124,7 +124,11 @@ export class Leases {
   }
 
   #learn(lease: Lease, liveness: Session["liveness"], version: number): void {
-    if (liveness !== lease.liveness) lease.judgedAt = this.#options.active.now();
+    if (liveness !== lease.liveness) {
+      lease.judgedAt = this.#options.active.now();
+      // Another hub's verdict: what was heard before it does not speak against it.
+      if (liveness !== "online" && !lease.isJudging) lease.heardBefore = lease.heardAt;
+    }
     lease.liveness = liveness;
     lease.version = version;
   }

@@ -90,6 +90,16 @@ class Play {
   }
 }
 
+/** h2 holds h1 for dead. */
+const LOST_BY_H2: Command = {
+  type: "verdict",
+  session_id: "s",
+  to: "lost",
+  condition: { hub_id: "h1", incarnation: 1, liveness: "online" },
+  holds: () => true,
+  actor: { kind: "hub", id: "h2" },
+};
+
 const play = (work: (play: Play) => Promise<void>) => () => {
   const one = new Play();
   return one.run(() => work(one));
@@ -233,18 +243,24 @@ test(
     const other = play.core("h2");
     const lease = await play.hold(core);
     await play.hold(core, openOf("more"));
-    await other.answer("p", {
-      type: "verdict",
-      session_id: "s",
-      to: "lost",
-      condition: { hub_id: "h1", incarnation: 1, liveness: "online" },
-      holds: () => true,
-      actor: { kind: "hub", id: "h2" },
-    });
+    await other.answer("p", LOST_BY_H2);
     expect((await core.projects.get("p")).peek("s")).toBeUndefined();
     await play.beat(core, lease, 20_000);
     expect(play.said()).toEqual(["lost", "online"]);
     expect(play.metadata()).toEqual({ recovery_attempts: 1 });
+  }),
+);
+
+test(
+  "[B11] heartbeats before another hub's verdict do not speak against it",
+  play(async (play) => {
+    const core = play.core("h1", { headPollMs: 100 });
+    const other = play.core("h2");
+    await play.beat(core, await play.hold(core), 30_000);
+    await play.time.sleep(2_000);
+    await other.answer("p", LOST_BY_H2);
+    await play.time.sleep(120_000);
+    expect(play.said()).toEqual(["lost"]);
   }),
 );
 
