@@ -20,11 +20,16 @@ export interface PreparedDatabase {
 }
 
 /**
- * Makes an empty database ours, or makes sure that it is: marker, indexes, secret. Two hubs may do it at once.
+ * Makes an empty database ours, or makes sure that it is: marker, indexes, secret. Two hubs may do it at once. With
+ * `isAlone`, a database that nobody else uses, indexes that a newer version needs are built.
  *
  * @throws StartupError when the database holds something else
  */
-export async function prepareDatabase(connection: mongoose.Connection, log: Logger): Promise<PreparedDatabase> {
+export async function prepareDatabase(
+  connection: mongoose.Connection,
+  log: Logger,
+  { isAlone }: { readonly isAlone: boolean },
+): Promise<PreparedDatabase> {
   const db = databaseOf(connection);
   const settings = db.collection<SettingDocument>("settings", { readConcern: MAJORITY, writeConcern: DURABLE });
   const marker = await settings.findOne({ _id: "schema_version" });
@@ -40,7 +45,7 @@ export async function prepareDatabase(connection: mongoose.Connection, log: Logg
     );
   }
   const models = modelsOf(connection);
-  for (const model of [models.sessions, models.tasks, models.log]) await prepareIndexes(model, log);
+  for (const model of [models.sessions, models.tasks, models.log]) await prepareIndexes(model, log, isAlone);
   await settings.updateOne({ _id: "schema_version" }, { $setOnInsert: { value: SCHEMA_VERSION } }, { upsert: true });
   await settings.updateOne(
     { _id: "token_secret" },
@@ -52,8 +57,11 @@ export async function prepareDatabase(connection: mongoose.Connection, log: Logg
   return { models, tokenSecret: secret.value };
 }
 
-/** Built on an empty collection; on a filled one only looked at, since a build may take long and block writes. */
-async function prepareIndexes(model: Models[keyof Models], log: Logger): Promise<void> {
+/**
+ * Built on an empty collection. On a filled one that others may be using they are only looked at, since a build may take
+ * long and slow everybody down.
+ */
+async function prepareIndexes(model: Models[keyof Models], log: Logger, isAlone: boolean): Promise<void> {
   const { collectionName } = model.collection;
   if ((await model.collection.findOne({}, { projection: { _id: 1 } })) === null) {
     await model.createIndexes();
@@ -61,6 +69,11 @@ async function prepareIndexes(model: Models[keyof Models], log: Logger): Promise
   }
   const { toCreate } = await model.diffIndexes({ indexOptionsToCreate: true });
   if (toCreate.length === 0) return;
+  if (isAlone) {
+    log.info({ collection: collectionName, missing: toCreate }, "building the indexes of this version");
+    await model.createIndexes();
+    return;
+  }
   const commands = toCreate.map((index) => {
     const [keys, { background: _, ...options }] = index as unknown as [object, Record<string, unknown>];
     const given = Object.keys(options).length === 0 ? [keys] : [keys, options];

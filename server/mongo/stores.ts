@@ -38,7 +38,9 @@ export async function openStores(config: Config, uri: string, log: Logger, onPri
       slowMs: config.MONGODB_SLOW_MS,
       onSlow: (method: string, ms: number) => log.warn({ method, duration_ms: ms }, "mongodb was slow"),
     };
-    const { models, tokenSecret } = await prepareDatabase(connection, log);
+    const { models, tokenSecret } = await prepareDatabase(connection, log, {
+      isAlone: config.MONGODB_URI === undefined,
+    });
     const health = new MongoHealth(db);
     if (await health.isStandalone()) {
       log.warn({}, "mongodb is a standalone server: durable, but nothing takes over when it fails; use a replica set");

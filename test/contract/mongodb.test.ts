@@ -23,7 +23,7 @@ let connection: Awaited<ReturnType<typeof connectMongo>>;
 beforeAll(async () => {
   const settings = { uri: database.uri, maxPoolSize: 10, minPoolSize: 0, slowMs: 60_000 };
   connection = await connectMongo(settings, QUIET, { onPrimaryChange: () => {} });
-  await prepareDatabase(connection, QUIET);
+  await prepareDatabase(connection, QUIET, { isAlone: false });
 });
 
 afterAll(async () => {
@@ -96,4 +96,16 @@ test("[B12] looking for lost sessions reads the index of the lost ones alone", a
   const query = { liveness: "lost", lost_at: { $lt: new Date() } };
   const plan = await db.collection("sessions").find(query).sort({ lost_at: 1 }).limit(10).explain("queryPlanner");
   expect(JSON.stringify(plan.queryPlanner.winningPlan)).toContain('"indexName":"lost_at_1"');
+});
+
+test("a database of an earlier version: a shared one is refused, the hub's own gets its indexes", async () => {
+  const db = await emptied();
+  const sessions = db.collection<{ _id: string }>("sessions");
+  await sessions.insertOne({ _id: "p/s" });
+  const all = (await sessions.indexes()).map(({ name }) => name).toSorted();
+  await sessions.dropIndexes();
+  await expect(prepareDatabase(connection, QUIET, { isAlone: false })).rejects.toThrow("build them in mongosh first");
+  expect(await sessions.indexes()).toHaveLength(1);
+  await prepareDatabase(connection, QUIET, { isAlone: true });
+  expect((await sessions.indexes()).map(({ name }) => name).toSorted()).toEqual(all);
 });
