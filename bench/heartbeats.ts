@@ -10,9 +10,9 @@ import { Worker } from "./support/worker.ts";
 
 const settings = readSettings(
   { pairs: 5, seconds: 12, warmupSeconds: 6 },
-  { agents: [500], "beats-per-second": [8_000] },
+  { agents: [5_000], "beats-per-second": [8_000] },
 );
-const [agents = 500] = settings.agents;
+const [agents = 5_000] = settings.agents;
 const [fastPace = 8_000] = settings["beats-per-second"];
 /** The pace of a real fleet: each agent every five seconds. */
 const realPace = agents / 5;
@@ -100,7 +100,27 @@ const largestWriteBack = Math.max(0, ...ours.flatMap(({ fast }) => fast.operatio
 const trouble = ours.reduce((total, { rejected, lost }) => total + rejected + lost, 0);
 const cpuRatio = median(pairs.map((pair) => costEach(pair.ours) / costEach(pair.theirs)));
 
+const atRealPace = over(ours, ({ real }) => hubCores(real));
+/** Commands in a window, divided by its write-backs; nobody else writes while only heartbeats come in. */
+const commandsPerWriteBack = Math.max(
+  ...ours.map(
+    ({ real: { operations } }) => (operations?.updateCommands ?? 0) / Math.max(1, operations?.writeBacks.length ?? 0),
+  ),
+);
+
 const verdicts: Verdict[] = [
+  {
+    claim: `hub CPU of ${agents} agents at their interval`,
+    target: "< 25 % of a core",
+    measured: `${round(atRealPace * 100)} %`,
+    isMet: atRealPace < 0.25,
+  },
+  {
+    claim: "MongoDB write commands per write-back",
+    target: "≤ 2",
+    measured: String(round(commandsPerWriteBack)),
+    isMet: commandsPerWriteBack <= 2,
+  },
   {
     claim: "MongoDB operations per heartbeat, the write-back apart",
     target: "0 (below 1 in 1,000)",

@@ -10,6 +10,8 @@ export interface WatchedOperations {
   readonly counts: Readonly<Record<string, number>>;
   /** How often `beats` was written in one go, and how many rows each time. */
   readonly writeBacks: readonly number[];
+  /** Update commands of the whole mongod, whatever number of rows each carries. */
+  readonly updateCommands: number;
 }
 
 export const BEATS = "beats";
@@ -26,6 +28,7 @@ export async function watchOperations<T>(
   const client = new mongoose.mongo.MongoClient(mongod.uri("admin"), { maxPoolSize: 1 });
   try {
     const before = await countOperations(client, database);
+    const updatesBefore = await countUpdateCommands(client);
     const writeBacks: number[] = [];
     let beats = rowsOf(before, BEATS);
     let isWriting = false;
@@ -47,7 +50,8 @@ export async function watchOperations<T>(
     const after = await countOperations(client, database);
     const moved = [...after].map(([name, count]) => [name, count - (before.get(name) ?? 0)] as const);
     const counts = Object.fromEntries(moved.filter(([, count]) => count > 0));
-    return { result: await running, operations: { counts, writeBacks } };
+    const updateCommands = (await countUpdateCommands(client)) - updatesBefore;
+    return { result: await running, operations: { counts, writeBacks, updateCommands } };
   } finally {
     await client.close();
   }
@@ -62,6 +66,11 @@ async function countOperations(client: mongoose.mongo.MongoClient, database: str
     for (const kind of KINDS) counts.set(`${collection} ${kind}`, kinds[kind]?.count ?? 0);
   }
   return counts;
+}
+
+async function countUpdateCommands(client: mongoose.mongo.MongoClient): Promise<number> {
+  const { metrics } = await client.db().command({ serverStatus: 1 });
+  return Number(metrics.commands.update.total);
 }
 
 function rowsOf(counts: OperationCounts, collection: string): number {
