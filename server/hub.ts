@@ -7,12 +7,14 @@ import { SystemClock } from "./clock.ts";
 import type { Config } from "./config.ts";
 import { Keys } from "./domain/access.ts";
 import { SessionTokens } from "./domain/session-token.ts";
+import { Arrivals } from "./following/arrivals.ts";
 import { HeadWatch } from "./following/head-watch.ts";
 import { Snapshots } from "./following/snapshots.ts";
 import { createHttpApp } from "./http/app.ts";
 import { createHttpServer } from "./http/http-server.ts";
 import { Heartbeats } from "./liveness/heartbeats.ts";
 import { Owners } from "./liveness/owners.ts";
+import { LOCAL_FAN_OUT } from "./local-fan-out.ts";
 import { databaseTrouble } from "./mongo/database-trouble.ts";
 import { explainMongoError, isMongoError } from "./mongo/explain-error.ts";
 import type { MongoHealth } from "./mongo/health.ts";
@@ -22,6 +24,8 @@ import { Gateway } from "./realtime/gateway.ts";
 import { leaveAll } from "./realtime/handlers/join-project.ts";
 import { Rooms } from "./realtime/rooms.ts";
 import { createRoutes } from "./realtime/routes.ts";
+import { RedisFanOut } from "./redis/redis-fan-out.ts";
+import { parseRedisUrl } from "./redis/redis-url.ts";
 import { StartupError } from "./startup-error.ts";
 import { pause } from "./timing.ts";
 import { VERSION } from "./version.ts";
@@ -134,8 +138,6 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
   });
   onPrimaryChange = () => projectionWatch.onPrimaryChange();
   onStop(() => projectionWatch.stop());
-  const headWatch = new HeadWatch({ projects, changeLog, log, bounds });
-  onStop(() => headWatch.stop());
 
   const owners = new Owners();
   const snapshots = new Snapshots({ changeLog, projections, clock, bounds, pageSize: limits.snapshot_page });
@@ -151,6 +153,13 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
     onAgentGone: (agent) => owners.release(agent),
     onViewerGone: leaveAll,
   });
+  const fanOut = createFanOut(config, { hubId, secret: stores.tokenSecret, namespace: gateway.hubs, bounds, log });
+  onStop(() => fanOut.stop());
+  const isLive = () => fanOut.state.mode === "live";
+  const headWatch = new HeadWatch({ projects, changeLog, clock, isLive, log, bounds });
+  onStop(() => headWatch.stop());
+  const arrivals = new Arrivals({ projects, log, bounds });
+  onStop(() => arrivals.stop());
   const rooms = new Rooms({ emitter: gateway.rooms, clock, bounds });
   onStop(() => rooms.stop());
   const heartbeats = new Heartbeats({
@@ -164,6 +173,16 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
   onStop(() => heartbeats.stop());
   projects.onEntry((project, entry) => owners.onEntry(project, entry));
   projects.onEntry((project, entry) => rooms.onEntry(project, entry));
+  projects.onEntry((project, entry) => {
+    // Own ones when they are known to be in the log, by an answer or by reading it.
+    if (entry.hub_id === hubId) fanOut.publish(entry);
+    arrivals.onApplied(project);
+  });
+  fanOut.onEntry((entry, bytes) => arrivals.onEntry(entry, bytes));
+  fanOut.onDoubt(() => headWatch.compareNow());
+  fanOut.onState((state) => {
+    if (state.mode !== "off") gateway.setMode(state);
+  });
 
   let draining = false;
   const isDraining = () => draining;
@@ -178,7 +197,7 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
     heartbeats,
     queries,
     databaseTrouble,
-    health: { version: VERSION, ping: () => health.ping(), isDraining },
+    health: { version: VERSION, ping: () => health.ping(), isDraining, fanOut },
     requestTimeoutMs: config.REQUEST_TIMEOUT_MS,
     corsAllowOrigins: config.CORS_ALLOW_ORIGINS,
     trustProxy: config.TRUST_PROXY,
@@ -214,7 +233,18 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
       reconnect_after_ms: 1_000,
     });
   });
+  await fanOut.start();
   return { hubId, port: await listen(http, config.HOST, config.PORT) };
+}
+
+/** Redis where there is one. */
+function createFanOut(
+  config: Config,
+  common: Omit<ConstructorParameters<typeof RedisFanOut>[0], "address" | "prefix">,
+) {
+  const address = config.REDIS_URL === undefined ? undefined : parseRedisUrl(config.REDIS_URL);
+  if (address === undefined) return LOCAL_FAN_OUT;
+  return new RedisFanOut({ ...common, address, prefix: config.REDIS_PREFIX });
 }
 
 /** Corrects the clock now and from time to time. Returns what ends it. */

@@ -62,7 +62,7 @@ export class Core {
     this.projector = projector;
     this.writer = new Writer({ ...common, hubId, limits, projects, projector, marks });
     this.#projectionWatch = new ProjectionWatch({ ...common, projects, projector, marks, primaryChanges });
-    this.#headWatch = new HeadWatch({ ...common, projects });
+    this.#headWatch = new HeadWatch({ ...common, projects, isLive: () => false });
     this.snapshots = new Snapshots({ ...common, pageSize: limits.snapshot_page });
     this.following = { projects, snapshots: this.snapshots, changeLog, limits, bounds };
     this.repair = { changeLog, projections, primaryChanges, log: common.log, bounds };
