@@ -1,7 +1,7 @@
 import type { Answer, Command } from "../../server/domain/commands.ts";
 import type { MemoryChangeLog } from "../../server/memory/change-log.ts";
 import type { MemoryProjections } from "../../server/memory/projections.ts";
-import type { Logger } from "../../server/ports.ts";
+import type { FanOut, Logger } from "../../server/ports.ts";
 import type { Outcome } from "../../server/writer/outcome.ts";
 import { repairAll } from "../../server/writer/repair.ts";
 import { Core } from "../support/core.ts";
@@ -30,6 +30,9 @@ const BOUNDS = {
   raiseProjectedMs: 40,
   projectionHoleMs: 80,
   headPollMs: 40,
+  headPollLiveMs: 200,
+  gapWaitMs: 5,
+  gapBytes: 4_000,
   snapshotTtlMs: 500,
 };
 
@@ -42,6 +45,7 @@ interface Shared {
   readonly lag: MajorityLag;
   /** What majority reads of documents see, when that is not all of them. */
   readonly durable: () => MemoryProjections | undefined;
+  readonly fanOut: FanOut;
   readonly log: Logger;
 }
 
@@ -66,6 +70,7 @@ export class SimHub {
       projections: new FaultyProjections(shared.projections, wire, shared.durable),
       bounds: BOUNDS,
       limits: LIMITS,
+      fanOut: shared.fanOut,
       log,
     });
   }

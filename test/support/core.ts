@@ -1,8 +1,10 @@
 import { BOUNDS } from "../../server/bounds.ts";
 import type { Answer, Command } from "../../server/domain/commands.ts";
+import { Arrivals } from "../../server/following/arrivals.ts";
 import { HeadWatch } from "../../server/following/head-watch.ts";
 import { Snapshots } from "../../server/following/snapshots.ts";
-import type { ChangeLog, Logger, Projections } from "../../server/ports.ts";
+import { LOCAL_FAN_OUT } from "../../server/local-fan-out.ts";
+import type { ChangeLog, FanOut, Logger, Projections } from "../../server/ports.ts";
 import type { Outcome } from "../../server/writer/outcome.ts";
 import { ProjectedMarks } from "../../server/writer/projected-marks.ts";
 import { ProjectionWatch } from "../../server/writer/projection-watch.ts";
@@ -21,6 +23,7 @@ interface Options {
   readonly bounds?: Partial<{ readonly [K in keyof typeof BOUNDS]: number }>;
   readonly limits?: Partial<Limits>;
   readonly log?: Logger;
+  readonly fanOut?: FanOut;
 }
 
 /** The core of a hub, without edges and on any stores: what server/hub.ts wires, for simulation and unit tests. */
@@ -46,7 +49,9 @@ export class Core {
     readonly bounds: typeof BOUNDS;
   };
   readonly #projectionWatch: ProjectionWatch;
-  readonly #headWatch: HeadWatch;
+  readonly headWatch: HeadWatch;
+  readonly arrivals: Arrivals;
+  readonly fanOut: FanOut;
   #primaryChanges = 0;
 
   constructor({ hubId, time, changeLog, projections, ...options }: Options) {
@@ -62,7 +67,15 @@ export class Core {
     this.projector = projector;
     this.writer = new Writer({ ...common, hubId, limits, projects, projector, marks });
     this.#projectionWatch = new ProjectionWatch({ ...common, projects, projector, marks, primaryChanges });
-    this.#headWatch = new HeadWatch({ ...common, projects, isLive: () => false });
+    const fanOut = options.fanOut ?? LOCAL_FAN_OUT;
+    this.fanOut = fanOut;
+    this.headWatch = new HeadWatch({ ...common, projects, isLive: () => fanOut.state.mode === "live" });
+    this.arrivals = new Arrivals({ ...common, projects });
+    projects.onEntry((project, entry) => {
+      if (entry.hub_id === hubId) fanOut.publish(entry);
+      this.arrivals.onApplied(project);
+    });
+    fanOut.onEntry((entry, bytes) => this.arrivals.onEntry(entry, bytes));
     this.snapshots = new Snapshots({ ...common, pageSize: limits.snapshot_page });
     this.following = { projects, snapshots: this.snapshots, changeLog, limits, bounds };
     this.repair = { changeLog, projections, primaryChanges, log: common.log, bounds };
@@ -90,6 +103,7 @@ export class Core {
     this.projector.stop();
     void this.marks.stop();
     void this.#projectionWatch.stop();
-    void this.#headWatch.stop();
+    void this.headWatch.stop();
+    void this.arrivals.stop();
   }
 }
