@@ -62,7 +62,7 @@ export const SETTINGS = {
     url("redis", "rediss")
       .refine((text) => parseRedisUrl(text) !== undefined, "must look like redis://[user:password@]host[:port][/db]")
       .optional(),
-    "Redis 7 or newer, through which hubs on one MongoDB tell each other of changes at once. Unset or away: they follow each other through the log, up to a second later.",
+    "Redis 7 or newer, through which hubs on one MongoDB tell each other of changes at once; the same for all of them. Unset or away: they follow each other through the log, up to a second later.",
     { secret: true },
   ),
   REDIS_PREFIX: setting(
@@ -70,7 +70,7 @@ export const SETTINGS = {
       .string()
       .regex(/^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$/, "must be 1 to 64 characters of A-Z a-z 0-9 . _ : -")
       .optional(),
-    "Begins the names of the hubs' channels in Redis. Hubs of one MongoDB need the same. Default: `state-hub`, outside production followed by `-` and NODE_ENV.",
+    "Begins the names of the hubs' channels in Redis, the same for all hubs of one MongoDB; keeps environments on one Redis apart, which database numbers do not. Default: `state-hub`, outside production followed by `-` and NODE_ENV.",
   ),
   API_KEYS: setting(
     list.default([]),

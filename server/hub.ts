@@ -154,12 +154,12 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
     onViewerGone: leaveAll,
   });
   const fanOut = createFanOut(config, { hubId, secret: stores.tokenSecret, namespace: gateway.hubs, bounds, log });
-  onStop(() => fanOut.stop());
   const isLive = () => fanOut.state.mode === "live";
   const headWatch = new HeadWatch({ projects, changeLog, clock, isLive, log, bounds });
   onStop(() => headWatch.stop());
   const arrivals = new Arrivals({ projects, log, bounds });
   onStop(() => arrivals.stop());
+  onStop(() => fanOut.stop());
   const rooms = new Rooms({ emitter: gateway.rooms, clock, bounds });
   onStop(() => rooms.stop());
   const heartbeats = new Heartbeats({

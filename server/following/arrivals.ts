@@ -44,8 +44,8 @@ interface Gap {
 
 /**
  * Entries of other hubs, put in order: one counts only if it continues the head, everything else is a hint. What is
- * missing gets a moment to arrive by itself, then the log is read. Projects that nobody follows here are read when
- * somebody does.
+ * missing gets a moment to arrive by itself, then the log is read. Nothing is read for projects that nobody follows
+ * here, and those that are not known are ignored.
  */
 export class Arrivals {
   readonly #options: Options;
@@ -60,9 +60,11 @@ export class Arrivals {
 
   onEntry(entry: Entry, bytes: number): void {
     const project = this.#options.projects.known(entry.project_id);
-    if (this.#isStopped || project === undefined || project.followers === 0) return;
+    if (this.#isStopped || project === undefined) return;
     const arrival = judgeArrival(project.head, entry);
+    // Also where nobody follows yet: somebody may be about to, and was told the head that this continues.
     if (arrival === "next") this.#options.projects.apply(project, entry, bytes);
+    else if (project.followers === 0) return;
     else if (arrival === "ahead") this.#hold(this.#gapOf(project), { entry, bytes });
     else if (arrival === "elsewhere") this.#gapOf(project).mustRead = true;
   }

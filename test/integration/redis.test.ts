@@ -3,6 +3,7 @@ import { io } from "socket.io-client";
 import { afterEach, describe, expect, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
 import { OwnRedis } from "../support/own-redis.ts";
+import { RedisProxy } from "../support/redis-proxy.ts";
 import { rest } from "../support/rest.ts";
 import { startHub } from "../support/start-hub.ts";
 import { Stage, type TestHub, type TestHubOptions } from "../support/test-hub.ts";
@@ -20,7 +21,11 @@ interface Scene {
 }
 
 /** Hubs on one MongoDB and one Redis of their own. */
-async function hubsOn(redis: OwnRedis, options: Partial<TestHubOptions> = {}, count = 2): Promise<TestHub[]> {
+async function hubsOn(
+  redis: { readonly url: string },
+  options: Partial<TestHubOptions> = {},
+  count = 2,
+): Promise<TestHub[]> {
   const shared = { uri: stage.database().uri, key: randomUUID(), ...options };
   const hubs: TestHub[] = [];
   for (let index = 0; index < count; index++) {
@@ -105,6 +110,15 @@ describe("with Redis", () => {
     expect(await redisOf(hubAt(hubs, 2))).toMatchObject({ status: "ok", garbage: 0, dropped: 0 });
     expect((await redisOf(hubAt(hubs, 2))).received).toBeGreaterThan(0);
     expect(followers.flatMap(({ wire }) => wire.messages("mode"))).toEqual([]);
+  });
+
+  test("[N2] an agent whose session was taken on another hub hears it at once", async () => {
+    const { hubs } = await sceneOf({ overrides: { bounds: NO_POLLS } });
+    const session = { session_id: "s", project_id: "p", machine_id: "m" };
+    const old = await agent(stage, hubAt(hubs, 0), "a");
+    await old.askOk("session:open", session);
+    await (await agent(stage, hubAt(hubs, 1), "a")).askOk("session:open", session);
+    expect(await old.hears("fenced")).toEqual([{ session_id: "s", incarnation: 1, reason: "taken" }]);
   });
 
   test("[D18] what Redis lost is found by comparing heads, though nothing comes after it", async () => {
@@ -267,6 +281,31 @@ describe("with Redis dead or deaf", () => {
     redis.thaw();
     expect((await seen.wire.hears("mode", 2))[1]).toEqual({ mode: "live" });
     await expectWhole(seen, await writer.publish());
+  });
+
+  test("[D20] [D18] deaf on one side only: the subscriptions' connections are open and silent, no poll needed", async () => {
+    const proxy = await RedisProxy.start(stage, (await OwnRedis.start(stage)).port);
+    const hubs = await hubsOn(proxy, { overrides: { bounds: NO_POLLS } });
+    const seen = await follower(hubAt(hubs, 1));
+    const writer = await Writer.open(hubAt(hubs, 0));
+    await expectWhole(seen, await writer.publish());
+    expect(proxy.deafen()).toBe(2);
+    const last = await writer.publish();
+    const noticed = timed(() => seen.wire.hears("mode"));
+    expect(await noticed).toBeLessThan(4_500);
+    await expectWhole(seen, last, 3_000);
+    expect((await seen.wire.hears("mode", 2))[1]).toEqual({ mode: "live" });
+    await expectWhole(seen, await writer.publish());
+  });
+
+  test("[D18] publishing connections cut again and again: what was not told is found, no poll needed", async () => {
+    const { redis, hubs } = await sceneOf({ overrides: { bounds: NO_POLLS } });
+    const seen = await follower(hubAt(hubs, 1));
+    const writer = await Writer.open(hubAt(hubs, 0));
+    for (let cuts = 1; cuts <= 5; cuts++) {
+      await redis.command("CLIENT", "KILL", "TYPE", "normal");
+      await expectWhole(seen, await writer.publish());
+    }
   });
 
   test("[D20] [K11] a Redis that refuses the password: degraded, and the password is nowhere to be read", async () => {

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { BOUNDS } from "../../server/bounds.ts";
 import type { Entry } from "../../server/domain/records.ts";
 import { judgeArrival } from "../../server/following/arrivals.ts";
+import { missedSince, prepareJoin } from "../../server/following/join.ts";
 import { MemoryChangeLog } from "../../server/memory/change-log.ts";
 import { MemoryProjections } from "../../server/memory/projections.ts";
 import type { FanOut } from "../../server/ports.ts";
@@ -180,16 +181,24 @@ describe("an entry of another hub", () => {
       { gapBytes: 150 },
     ));
 
-  test("[D18] of a project that nobody follows here is not looked at", () =>
+  test("[D18] of a project that nobody follows here is no reason to read; of one not known here, not looked at", () =>
     play(async ({ hear, frames, time, hub, reads }) => {
       (await hub.projects.get("p")).followers -= 1;
-      hear(nth(1));
-      hear(nth(3));
-      hear(nth(1, { project_id: "q" }));
+      for (const entry of [nth(3), nth(2), nth(1, { project_id: "q" })]) hear(entry);
       await time.sleep(100);
       expect(frames).toEqual([]);
       expect(reads()).toBe(0);
       expect(hub.projects.known("q")).toBeUndefined();
+    }));
+
+  test("[V14] that comes between the answer to the first join and its ack is among the first frames", () =>
+    play(async ({ hear, hub, log }) => {
+      (await hub.projects.get("p")).followers -= 1;
+      const prepared = await prepareJoin("p", undefined, hub.following);
+      expect(prepared.answer.seq).toBe(3);
+      await log.append([nth(4)]);
+      hear(nth(4));
+      expect(missedSince(prepared)?.map((entry) => entry.from_seq)).toEqual([4]);
     }));
 
   test("[D18] that cannot be placed while MongoDB is away is found by the next comparison of heads", () =>
