@@ -51,12 +51,15 @@ export class HeadWatch {
   }
 
   async #compareUntilAnswered(): Promise<void> {
-    while (this.#isAskedAgain) {
-      this.#isAskedAgain = false;
-      this.#comparedAt = this.#options.clock.monotonic();
-      await this.#compare();
+    try {
+      while (this.#isAskedAgain) {
+        this.#isAskedAgain = false;
+        this.#comparedAt = this.#options.clock.monotonic();
+        await this.#compare();
+      }
+    } finally {
+      this.#round = undefined;
     }
-    this.#round = undefined;
   }
 
   async #compare(): Promise<void> {

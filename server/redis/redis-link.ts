@@ -150,7 +150,8 @@ export class RedisLink {
   }
 }
 
+/** Redis repeats the arguments of a command that it does not know, and in a login these hold the password. */
 function describe(error: Error): string {
-  const message = error.message || (error as NodeJS.ErrnoException).code || error.name;
+  const message = (error.message || (error as NodeJS.ErrnoException).code || error.name).replace(/,? with args.*/s, "");
   return /unknown command/i.test(message) ? `this Redis is too old, 7.0 or newer is needed (${message})` : message;
 }

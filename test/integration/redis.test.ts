@@ -1,4 +1,6 @@
 import { randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
 import { io } from "socket.io-client";
 import { afterEach, describe, expect, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
@@ -196,6 +198,15 @@ describe("with Redis", () => {
     expect(await redisOf(here)).toMatchObject({ status: "ok", received: 0, garbage: 0 });
   });
 
+  test("a Redis user needs no more rights than docs/ARCHITECTURE.md says", async () => {
+    const redis = await OwnRedis.start(stage);
+    const rights = ["+spublish", "+ssubscribe", "+@connection", "+info", "resetchannels", "&state-hub#*"];
+    expect(await redis.command("ACL", "SETUSER", "hub", "on", ">word", "-@all", ...rights)).toContain("OK");
+    const hubs = await hubsOn({ url: redis.url.replace("//", "//hub:word@") }, { overrides: { bounds: NO_POLLS } });
+    const seen = await follower(hubAt(hubs, 1));
+    await expectWhole(seen, await (await Writer.open(hubAt(hubs, 0))).publish());
+  });
+
   test("[H11] no client enters the namespace of the hubs", async () => {
     const { hubs } = await sceneOf({}, 1);
     const { url, key } = hubAt(hubs, 0);
@@ -325,6 +336,35 @@ describe("with Redis dead or deaf", () => {
     expect(hub.output() + JSON.stringify(answer.body)).not.toContain("secret");
     expect(hub.output()).not.toContain("internal error");
   });
+});
+
+test("[D20] [K11] a Redis too old to know the login: degraded, says why, and the password is nowhere to be read", async () => {
+  const ancient = stage.add(createServer(), (server) => server.close());
+  ancient.on("connection", (socket) => {
+    stage.add(socket, (open) => open.destroy());
+    socket.on("error", () => {});
+    // Answers as Redis does: with what it was sent.
+    socket.on("data", (data) => {
+      for (const command of data.toString().split("*").slice(1)) {
+        const [name, ...words] = command.split("\r\n").filter((line) => /^[A-Za-z]/.test(line));
+        socket.write(`-ERR unknown command '${name}', with args beginning with: ${words.join(" ")}\r\n`);
+      }
+    });
+  });
+  ancient.listen(0, "127.0.0.1");
+  await once(ancient, "listening");
+  const url = `redis://:very-secret@127.0.0.1:${(ancient.address() as AddressInfo).port}`;
+  const [hub] = await hubsOn({ url }, {}, 1);
+  const redis = await redisOf(hub as TestHub);
+  expect(redis).toMatchObject({ status: "degraded", trouble: expect.stringContaining("7.0 or newer is needed") });
+  expect(JSON.stringify(redis)).not.toContain("secret");
+});
+
+test("[D20] a hub stops in time though Redis is silent", async () => {
+  const { redis, hubs } = await sceneOf({}, 1);
+  await (await Writer.open(hubAt(hubs, 0))).publish();
+  redis.freeze();
+  expect(await timed(() => hubAt(hubs, 0).stop())).toBeLessThan(4_000);
 });
 
 async function timed(work: () => Promise<unknown>): Promise<number> {
