@@ -55,6 +55,12 @@ export const BOUNDS = {
   projectionHoleMs: 2_000,
   /** Heads of followed projects are compared with the log this often: without Redis it is how other hubs' changes arrive. */
   headPollMs: 1_000,
+  /** The same while Redis brings them: finds what it lost, the last entry before a silence above all. */
+  headPollLiveMs: 5_000,
+  /** An entry that came before the one it follows waits so long for it; then the log is read. */
+  gapWaitMs: 20,
+  /** Bytes of such entries in the whole hub; what is beyond is read from the log with the rest. */
+  gapBytes: 8 * 1024 * 1024,
   /** Projects whose heads are compared in one query. */
   headsPerPoll: 100,
   /** `position` after this long without a frame. */
@@ -107,6 +113,17 @@ export const BOUNDS = {
   snapshotsCached: 100,
   /** Sessions in a snapshot: ended ones count for this long. */
   snapshotEndedWindowMs: 24 * 60 * 60_000,
+  /** Largest message between hubs; an entry beyond it is not sent, others are told to read the log. */
+  fanOutMessageBytes: 1024 * 1024,
+  /** Bytes of messages to other hubs that Redis has not taken yet; past it they are dropped, and found in the log. */
+  fanOutPendingBytes: 4 * 1024 * 1024,
+  /** A command that Redis has not answered by then has failed. */
+  redisCommandMs: 1_000,
+  /** How often a hub sends itself a message through Redis, and after how many without an echo Redis counts as deaf. */
+  probeEveryMs: 1_000,
+  probesUnanswered: 2,
+  /** How long a start waits for Redis before it goes on without. */
+  fanOutStartMs: 1_000,
   /** A connection that has not joined a namespace by then is closed. */
   connectTimeoutMs: 5_000,
 } as const;

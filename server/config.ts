@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import { z } from "zod";
 import { DEFAULT_STALLED_AFTER_MS } from "../shared/display.ts";
+import { parseRedisUrl } from "./redis/redis-url.ts";
 import { StartupError } from "./startup-error.ts";
 
 interface Setting<S extends z.ZodType> {
@@ -59,9 +60,18 @@ export const SETTINGS = {
     "Commands to MongoDB that take longer are logged, in milliseconds.",
   ),
   REDIS_URL: setting(
-    url("redis", "rediss").optional(),
-    "Redis for fan-out between hubs. Not used yet: hubs on one MongoDB follow each other through the log.",
+    url("redis", "rediss")
+      .refine((text) => parseRedisUrl(text) !== undefined, "must look like redis://[user:password@]host[:port][/db]")
+      .optional(),
+    "Redis 7 or newer, through which hubs on one MongoDB tell each other of changes at once; the same for all of them. Unset or away: they follow each other through the log, up to a second later.",
     { secret: true },
+  ),
+  REDIS_PREFIX: setting(
+    z
+      .string()
+      .regex(/^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$/, "must be 1 to 64 characters of A-Z a-z 0-9 . _ : -")
+      .optional(),
+    "Begins the names of the hubs' channels in Redis, the same for all hubs of one MongoDB; keeps environments on one Redis apart, which database numbers do not. Default: `state-hub`, outside production followed by `-` and NODE_ENV.",
   ),
   API_KEYS: setting(
     list.default([]),
@@ -118,8 +128,9 @@ export const SETTINGS = {
 
 type RawSettings = { readonly [K in keyof typeof SETTINGS]: z.output<(typeof SETTINGS)[K]["schema"]> };
 
-export interface Config extends Omit<RawSettings, "HUB_ID" | "DEBUG"> {
+export interface Config extends Omit<RawSettings, "HUB_ID" | "REDIS_PREFIX" | "DEBUG"> {
   readonly HUB_ID: string;
+  readonly REDIS_PREFIX: string;
   /** Any key is accepted. */
   readonly isOpen: boolean;
   /** Things to tell the operator, though they do not keep the hub from starting. */
@@ -148,7 +159,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
 }
 
 function resolve(raw: RawSettings): Config {
-  const { DEBUG, HUB_ID, ...settings } = raw;
+  const { DEBUG, HUB_ID, REDIS_PREFIX, ...settings } = raw;
   const problems: string[] = [];
   const warnings: string[] = [];
   const isDevelopment = settings.NODE_ENV === "development";
@@ -174,6 +185,7 @@ function resolve(raw: RawSettings): Config {
         .replace(/^[^A-Za-z0-9]+/, "")
         .slice(0, 64) ||
         "hub"),
+    REDIS_PREFIX: REDIS_PREFIX ?? (settings.NODE_ENV === "production" ? "state-hub" : `state-hub-${settings.NODE_ENV}`),
     isOpen,
     warnings,
   };

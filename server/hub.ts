@@ -7,6 +7,7 @@ import { SystemClock } from "./clock.ts";
 import type { Config } from "./config.ts";
 import { Keys } from "./domain/access.ts";
 import { SessionTokens } from "./domain/session-token.ts";
+import { Arrivals } from "./following/arrivals.ts";
 import { HeadWatch } from "./following/head-watch.ts";
 import { Snapshots } from "./following/snapshots.ts";
 import { createHttpApp } from "./http/app.ts";
@@ -19,6 +20,7 @@ import { Leases } from "./liveness/leases.ts";
 import { LostExpiry } from "./liveness/lost-expiry.ts";
 import { OtherHubs } from "./liveness/other-hubs.ts";
 import { Owners } from "./liveness/owners.ts";
+import { LOCAL_FAN_OUT } from "./local-fan-out.ts";
 import { databaseTrouble } from "./mongo/database-trouble.ts";
 import { explainMongoError, isMongoError } from "./mongo/explain-error.ts";
 import type { MongoHealth } from "./mongo/health.ts";
@@ -28,6 +30,8 @@ import { Gateway } from "./realtime/gateway.ts";
 import { leaveAll } from "./realtime/handlers/join-project.ts";
 import { Rooms } from "./realtime/rooms.ts";
 import { createRoutes } from "./realtime/routes.ts";
+import { RedisFanOut } from "./redis/redis-fan-out.ts";
+import { parseRedisUrl } from "./redis/redis-url.ts";
 import { StartupError } from "./startup-error.ts";
 import { pause } from "./timing.ts";
 import { VERSION } from "./version.ts";
@@ -144,8 +148,6 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
   });
   onPrimaryChange = () => projectionWatch.onPrimaryChange();
   onStop(() => projectionWatch.stop());
-  const headWatch = new HeadWatch({ projects, changeLog, log, bounds });
-  onStop(() => headWatch.stop());
 
   const owners = new Owners(hubId);
   const snapshots = new Snapshots({ changeLog, projections, clock, bounds, pageSize: limits.snapshot_page });
@@ -162,6 +164,13 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
     onAgentGone: (agent) => owners.release(agent),
     onViewerGone: leaveAll,
   });
+  const fanOut = createFanOut(config, { hubId, secret: stores.tokenSecret, namespace: gateway.hubs, bounds, log });
+  const isLive = () => fanOut.state.mode === "live";
+  const headWatch = new HeadWatch({ projects, changeLog, clock, isLive, log, bounds });
+  onStop(() => headWatch.stop());
+  const arrivals = new Arrivals({ projects, log, bounds });
+  onStop(() => arrivals.stop());
+  onStop(() => fanOut.stop());
   const rooms = new Rooms({ emitter: gateway.rooms, clock, bounds });
   onStop(() => rooms.stop());
   const fleetLease = new FleetLease({
@@ -210,6 +219,16 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
   projects.onEntry((project, entry) => leases.onEntry(project, entry));
   projects.onEntry((project, entry) => rooms.onEntry(project, entry));
   projects.onEntry((project, entry) => heartbeats.onEntry(project, entry));
+  projects.onEntry((project, entry) => {
+    // Own ones when they are known to be in the log, by an answer or by reading it.
+    if (entry.hub_id === hubId) fanOut.publish(entry);
+    arrivals.onApplied(project);
+  });
+  fanOut.onEntry((entry, bytes) => arrivals.onEntry(entry, bytes));
+  fanOut.onDoubt(() => headWatch.compareNow());
+  fanOut.onState((state) => {
+    if (state.mode !== "off") gateway.setMode(state);
+  });
 
   const otherHubs = new OtherHubs({
     hubId,
@@ -241,7 +260,7 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
     stalledAfterMs: config.STALLED_AFTER_MS,
     queries,
     databaseTrouble,
-    health: { version: VERSION, ping: () => health.ping(), isDraining },
+    health: { version: VERSION, ping: () => health.ping(), isDraining, fanOut },
     requestTimeoutMs: config.REQUEST_TIMEOUT_MS,
     corsAllowOrigins: config.CORS_ALLOW_ORIGINS,
     trustProxy: config.TRUST_PROXY,
@@ -280,7 +299,18 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
       reconnect_after_ms: 1_000,
     });
   });
+  await fanOut.start();
   return { hubId, port: await listen(http, config.HOST, config.PORT) };
+}
+
+/** Redis where there is one. */
+function createFanOut(
+  config: Config,
+  common: Omit<ConstructorParameters<typeof RedisFanOut>[0], "address" | "prefix">,
+) {
+  const address = config.REDIS_URL === undefined ? undefined : parseRedisUrl(config.REDIS_URL);
+  if (address === undefined) return LOCAL_FAN_OUT;
+  return new RedisFanOut({ ...common, address, prefix: config.REDIS_PREFIX });
 }
 
 /** Corrects the clock now and from time to time. Returns what ends it. */

@@ -155,6 +155,43 @@ export interface LostSessions {
   findBefore(lostAt: string, limit: number): Promise<LostSession[]>;
 }
 
+/** How quickly what other hubs commit arrives here. `off`: there is no Redis, the log is read instead. */
+export type FanOutState =
+  | { readonly mode: "off" }
+  | { readonly mode: "live" }
+  | { readonly mode: "degraded"; readonly reason: string };
+
+export interface FanOutCounts {
+  /** Entries of other hubs. */
+  received: number;
+  /** Messages that no hub of this database has sent. */
+  garbage: number;
+  /** Own messages that other hubs were not told, as far as is known. */
+  dropped: number;
+}
+
+/**
+ * Tells hubs of each other's entries, to make it fast: whatever is lost here is found in the log. An entry may come
+ * late, twice, out of order, or not at all, but what comes was committed.
+ */
+export interface FanOut {
+  readonly state: FanOutState;
+  /** Why it is degraded, in the words of what failed: for operators. */
+  readonly trouble: string | undefined;
+  readonly counts: Readonly<FanOutCounts>;
+  /** Of an entry that is in the log. Never throws, never waits, keeps nothing for later. */
+  publish(entry: Entry): void;
+  /** Hears what other hubs publish; `bytes` is the size it came in. */
+  onEntry(listener: (entry: Entry, bytes: number) => void): void;
+  /** Something may have been missed: heads have to be compared now. */
+  onDoubt(listener: () => void): void;
+  /** Hears of the state now, and whenever it changes. */
+  onState(listener: (state: FanOutState) => void): void;
+  /** Resolves when live, or after a moment: a hub works without Redis too. */
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
+
 export interface Logger {
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;

@@ -2,7 +2,7 @@ import type { Limits } from "../../shared/limits.ts";
 import type { Keys } from "../domain/access.ts";
 import type { Snapshots } from "../following/snapshots.ts";
 import type { Heartbeats } from "../liveness/heartbeats.ts";
-import type { Clock, Logger } from "../ports.ts";
+import type { Clock, FanOut, Logger } from "../ports.ts";
 import type { DatabaseTrouble, Queries } from "../queries/ports.ts";
 import type { Projects } from "../writer/projects.ts";
 import type { Writer } from "../writer/writer.ts";
@@ -12,6 +12,7 @@ export interface Health {
   /** Milliseconds of a round trip to the database, or undefined when it does not answer. */
   ping(): Promise<number | undefined>;
   isDraining(): boolean;
+  readonly fanOut: Pick<FanOut, "state" | "trouble" | "counts">;
 }
 
 /** What the HTTP edge needs. */

@@ -2,6 +2,7 @@ import { type Server as HttpServer, type IncomingMessage, STATUS_CODES } from "n
 import { type Namespace, Server, type Socket } from "socket.io";
 import { ERRORS, errorBody, type Refusal, refuse } from "../../shared/errors.ts";
 import type { Limits } from "../../shared/limits.ts";
+import type { ModeFrame } from "../../shared/messages/frames.ts";
 import type { Lease } from "../../shared/messages/lease.ts";
 import type { Closing, Welcome } from "../../shared/messages/notices.ts";
 import { AGENTS_NAMESPACE, PROTOCOL_VERSION, VIEWERS_NAMESPACE } from "../../shared/protocol.ts";
@@ -37,6 +38,9 @@ export interface Routes {
   readonly viewers: ReadonlyMap<string, Route<ViewerConnection>>;
 }
 
+/** Where hubs talk to one another. */
+const HUBS_NAMESPACE = "/hubs";
+
 const TOO_BIG = 1009;
 const REFUSALS_PER_MINUTE = 100;
 /** How long a refused or told-off client may take to read why, before its connection is cut. */
@@ -56,6 +60,7 @@ export class Gateway {
   readonly #options: GatewayOptions;
   readonly #agents: Namespace;
   readonly #viewers: Namespace;
+  #mode: ModeFrame = { mode: "live" };
   /** Engine connections that have sent a CONNECT. */
   readonly #claimed = new WeakSet<object>();
   /** The lease that agents are being told, or were told last. */
@@ -104,9 +109,11 @@ export class Gateway {
       socket.on("disconnect", () => this.#options.onViewerGone(connection));
       return connection;
     });
-    // The library's own namespace would be a place to stay without a key.
+    // The library's own namespace, and that of the hubs, would be places to stay without a key.
     const elsewhere = refuse("VALIDATION", `connect to ${AGENTS_NAMESPACE} or ${VIEWERS_NAMESPACE}`);
-    this.#io.use((socket, next) => refuseConnect(socket, next, elsewhere));
+    for (const namespace of [this.#io.of("/"), this.hubs]) {
+      namespace.use((socket, next) => refuseConnect(socket, next, elsewhere));
+    }
     this.#io.attach(http);
     this.#io.engine.on("connection", cutSlowGoodbye);
   }
@@ -119,6 +126,17 @@ export class Gateway {
       emit: (room, event, message) => void viewers.local.to(room).emit(event, message),
       emitVolatile: (room, event, message) => void viewers.local.volatile.to(room).emit(event, message),
     };
+  }
+
+  /** For messages between hubs; clients are refused there. */
+  get hubs(): Namespace {
+    return this.#io.of(HUBS_NAMESPACE);
+  }
+
+  /** Tells every viewer, and those who come while it is not live, how quickly other hubs' changes arrive here. */
+  setMode(mode: ModeFrame): void {
+    this.#mode = mode;
+    this.#viewers.local.emit("mode", mode);
   }
 
   get connections(): number {
@@ -199,6 +217,7 @@ export class Gateway {
       // Leaving the namespace must not leave an open connection behind.
       socket.on("disconnect", () => socket.conn.close());
       socket.emit("welcome", this.#welcome(peer));
+      if (namespace === this.#viewers && this.#mode.mode !== "live") socket.emit("mode", this.#mode);
     });
   }
 

@@ -5,6 +5,7 @@ import { Keys } from "../../server/domain/access.ts";
 import { createHttpApp } from "../../server/http/app.ts";
 import type { HttpDeps } from "../../server/http/deps.ts";
 import { createHttpServer } from "../../server/http/http-server.ts";
+import { LOCAL_FAN_OUT } from "../../server/local-fan-out.ts";
 import { DEFAULT_LIMITS } from "../../shared/limits.ts";
 import { freshDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
@@ -17,6 +18,13 @@ afterEach(stage.clear);
 
 const KEY = "0b7e3d52-6f0e-4d52-9c11-0f8e6a0c2b11";
 const NEW = { session_id: "s1", machine_id: "m1" };
+
+const HEALTH: HttpDeps["health"] = {
+  version: "0.0.0",
+  ping: async () => 1,
+  isDraining: () => false,
+  fanOut: LOCAL_FAN_OUT,
+};
 
 interface Edge {
   readonly url: string;
@@ -45,7 +53,7 @@ async function edge(parts: Partial<HttpDeps>, timeouts?: Parameters<typeof creat
       readHeartbeats: never,
     },
     databaseTrouble: () => undefined,
-    health: { version: "0.0.0", ping: async () => 1, isDraining: () => false },
+    health: HEALTH,
     limits: DEFAULT_LIMITS,
     clock: { now: Date.now, monotonic: () => performance.now() },
     log: { debug: line("debug"), info: line("info"), warn: line("warn"), error: line("error") },
@@ -109,7 +117,7 @@ describe("the edge when something behind it fails", () => {
   });
 
   test("[R7] [D10] while draining: not ready, writes refused, connections not kept", async () => {
-    const hub = await edge({ health: { version: "0.0.0", ping: async () => 1, isDraining: () => true } });
+    const hub = await edge({ health: { ...HEALTH, isDraining: () => true } });
     expect(await rest(hub, "GET /health/ready", { key: null })).toMatchObject({
       status: 503,
       body: { status: "unavailable" },
@@ -122,7 +130,7 @@ describe("the edge when something behind it fails", () => {
   });
 
   test("[R7] without MongoDB the hub is not ready", async () => {
-    const hub = await edge({ health: { version: "0.0.0", ping: async () => undefined, isDraining: () => false } });
+    const hub = await edge({ health: { ...HEALTH, ping: async () => undefined } });
     expect(await rest(hub, "GET /health/ready")).toMatchObject({
       status: 503,
       body: { status: "unavailable", checks: { mongodb: { status: "unavailable" } } },

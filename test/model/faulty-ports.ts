@@ -19,6 +19,11 @@ export interface Faults {
   latencyMs: number;
   /** Longest time after which a committed entry can be read by majority, before its writer is answered. */
   majorityLagMs: number;
+  /** Per entry and hub: what is said between hubs is not heard, or heard twice. */
+  busLoses: number;
+  busDoubles: number;
+  /** Longest time that it takes; what was said later may be heard sooner. */
+  busDelayMs: number;
 }
 
 export const NO_FAULTS: Faults = {
@@ -29,6 +34,9 @@ export const NO_FAULTS: Faults = {
   writeFails: 0,
   latencyMs: 2,
   majorityLagMs: 0,
+  busLoses: 0,
+  busDoubles: 0,
+  busDelayMs: 1,
 };
 
 interface World {

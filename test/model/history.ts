@@ -1,4 +1,5 @@
 import type { Answer, Command } from "../../server/domain/commands.ts";
+import { LOCAL_FAN_OUT } from "../../server/local-fan-out.ts";
 import { MemoryChangeLog } from "../../server/memory/change-log.ts";
 import { MemoryHubs } from "../../server/memory/hubs.ts";
 import { MemoryProjections } from "../../server/memory/projections.ts";
@@ -19,6 +20,7 @@ import {
   checkVisible,
   signKey,
 } from "./checks.ts";
+import { FaultyBus } from "./faulty-bus.ts";
 import { type Faults, MajorityLag, NO_FAULTS, Wire } from "./faulty-ports.ts";
 import { Follower } from "./follower.ts";
 import { SimHub } from "./sim-hub.ts";
@@ -47,6 +49,8 @@ export class World {
   readonly #hubs: SimHub[] = [];
   readonly #starting = new Set<SimHub>();
   readonly #errors: unknown[] = [];
+  /** Without one, hubs find each other's entries by comparing heads alone. */
+  readonly #bus: FaultyBus | undefined;
   /** Documents were lost: what was acked need not be in them until they are repaired. */
   #rolledBack = false;
   /** Between the last journaled write and the loss of those after it: what majority reads see. */
@@ -55,6 +59,7 @@ export class World {
 
   constructor(seed: number) {
     this.random = new Random(seed);
+    this.#bus = this.random.chance(0.7) ? new FaultyBus() : undefined;
   }
 
   run(): Promise<void> {
@@ -137,17 +142,22 @@ export class World {
       writeFails: some(),
       latencyMs: random.integer(0, 40),
       majorityLagMs: random.chance(0.3) ? random.integer(1, 30) : 0,
+      busLoses: some(),
+      busDoubles: some(),
+      busDelayMs: random.integer(0, 40),
     };
   }
 
   async #startHub(): Promise<void> {
     this.#hubCount += 1;
-    const hub = new SimHub(`h${this.#hubCount}`, new Wire(this), {
+    const wire = new Wire(this);
+    const hub = new SimHub(`h${this.#hubCount}`, wire, {
       time: this.time,
       changeLog: this.changeLog,
       projections: this.projections,
       lag: this.#lag,
       durable: () => this.#durable,
+      fanOut: this.#bus?.connect(wire) ?? LOCAL_FAN_OUT,
       log: this.#logger(`h${this.#hubCount}`),
       rows: this.rows,
       raised: (hubId) => this.raises.set(hubId, [...(this.raises.get(hubId) ?? []), this.time.now()]),

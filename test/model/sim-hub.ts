@@ -5,7 +5,7 @@ import type { MemoryChangeLog } from "../../server/memory/change-log.ts";
 import { MemoryHeldSessions } from "../../server/memory/held-sessions.ts";
 import type { MemoryHubs } from "../../server/memory/hubs.ts";
 import type { MemoryProjections } from "../../server/memory/projections.ts";
-import type { HeldSessions, Hubs, Logger } from "../../server/ports.ts";
+import type { FanOut, HeldSessions, Hubs, Logger } from "../../server/ports.ts";
 import type { Outcome } from "../../server/writer/outcome.ts";
 import { repairAll } from "../../server/writer/repair.ts";
 import type { Session } from "../../shared/entities.ts";
@@ -52,6 +52,9 @@ const BOUNDS = {
   hubRows: 3,
   orphansPerRead: 2,
   orphanPassMs: 10,
+  headPollLiveMs: 200,
+  gapWaitMs: 5,
+  gapBytes: 4_000,
   snapshotTtlMs: 500,
 };
 
@@ -67,6 +70,7 @@ interface Shared {
   readonly lag: MajorityLag;
   /** What majority reads of documents see, when that is not all of them. */
   readonly durable: () => MemoryProjections | undefined;
+  readonly fanOut: FanOut;
   readonly log: Logger;
   readonly rows: MemoryHubs;
   /** A hub's row has risen. */
@@ -97,6 +101,7 @@ export class SimHub {
       projections: new FaultyProjections(shared.projections, wire, shared.durable),
       bounds: BOUNDS,
       limits: LIMITS,
+      fanOut: shared.fanOut,
       log,
       leaseTerms: () => LEASE,
       isOpen: (projectId, sessionId) => this.#open.has(sessionKey(projectId, sessionId)),

@@ -1,12 +1,14 @@
 import { BOUNDS } from "../../server/bounds.ts";
 import type { Answer, Command } from "../../server/domain/commands.ts";
 import type { LeaseTerms } from "../../server/domain/liveness.ts";
+import { Arrivals } from "../../server/following/arrivals.ts";
 import { HeadWatch } from "../../server/following/head-watch.ts";
 import { Snapshots } from "../../server/following/snapshots.ts";
 import { ActiveTime } from "../../server/liveness/active-time.ts";
 import { LeaseSweep } from "../../server/liveness/lease-sweep.ts";
 import { Leases } from "../../server/liveness/leases.ts";
-import type { ChangeLog, Logger, Projections } from "../../server/ports.ts";
+import { LOCAL_FAN_OUT } from "../../server/local-fan-out.ts";
+import type { ChangeLog, FanOut, Logger, Projections } from "../../server/ports.ts";
 import type { Outcome } from "../../server/writer/outcome.ts";
 import { ProjectedMarks } from "../../server/writer/projected-marks.ts";
 import { ProjectionWatch } from "../../server/writer/projection-watch.ts";
@@ -28,6 +30,7 @@ interface Options {
   readonly leaseTerms?: () => LeaseTerms;
   /** Whether a session is open on a connection; without edges nobody knows unless told. */
   readonly isOpen?: (projectId: string, sessionId: string) => boolean;
+  readonly fanOut?: FanOut;
 }
 
 /** Longer than any history that is not about leases. */
@@ -59,7 +62,9 @@ export class Core {
     readonly bounds: typeof BOUNDS;
   };
   readonly #projectionWatch: ProjectionWatch;
-  readonly #headWatch: HeadWatch;
+  readonly headWatch: HeadWatch;
+  readonly arrivals: Arrivals;
+  readonly fanOut: FanOut;
   #primaryChanges = 0;
 
   constructor({ hubId, time, changeLog, projections, ...options }: Options) {
@@ -87,7 +92,15 @@ export class Core {
     });
     projects.onEntry((project, entry) => this.leases.onEntry(project, entry));
     this.#projectionWatch = new ProjectionWatch({ ...common, projects, projector, marks, primaryChanges });
-    this.#headWatch = new HeadWatch({ ...common, projects });
+    const fanOut = options.fanOut ?? LOCAL_FAN_OUT;
+    this.fanOut = fanOut;
+    this.headWatch = new HeadWatch({ ...common, projects, isLive: () => fanOut.state.mode === "live" });
+    this.arrivals = new Arrivals({ ...common, projects });
+    projects.onEntry((project, entry) => {
+      if (entry.hub_id === hubId) fanOut.publish(entry);
+      this.arrivals.onApplied(project);
+    });
+    fanOut.onEntry((entry, bytes) => this.arrivals.onEntry(entry, bytes));
     this.snapshots = new Snapshots({ ...common, pageSize: limits.snapshot_page });
     this.following = { projects, snapshots: this.snapshots, changeLog, limits, bounds };
     this.repair = { changeLog, projections, primaryChanges, log: common.log, bounds };
@@ -121,6 +134,7 @@ export class Core {
     this.projector.stop();
     void this.marks.stop();
     void this.#projectionWatch.stop();
-    void this.#headWatch.stop();
+    void this.headWatch.stop();
+    void this.arrivals.stop();
   }
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { TestProject } from "vitest/node";
 import { startEmbeddedMongod } from "../../server/embedded/embedded-mongod.ts";
 import { findMongod } from "../../server/embedded/find-mongod.ts";
+import { findRedis } from "./find-redis.ts";
 
 declare module "vitest" {
   export interface ProvidedContext {
@@ -11,6 +12,8 @@ declare module "vitest" {
     mongodbUri: string;
     /** The binary behind it, for tests that run a mongod of their own. */
     mongodBinary: string;
+    /** A redis-server for tests that need one; where none is to be had they fail with the problem. */
+    redisServer: { readonly path: string } | { readonly path?: undefined; readonly problem: string };
   }
 }
 
@@ -18,6 +21,13 @@ declare module "vitest" {
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const binary = await findMongod({ env: process.env, say });
   project.provide("mongodBinary", binary.path);
+  project.provide(
+    "redisServer",
+    await findRedis(process.env, say).then(
+      (path) => ({ path }),
+      (error: Error) => ({ problem: error.message }),
+    ),
+  );
 
   const external = process.env.STATE_HUB_TEST_MONGODB_URI;
   if (external) {

@@ -1,7 +1,7 @@
 import type { RequestHandler } from "express";
 import { keyFromHeaders } from "../../domain/access.ts";
 import { within } from "../../patience.ts";
-import type { HttpDeps } from "../deps.ts";
+import type { Health, HttpDeps } from "../deps.ts";
 import { type Resource, send } from "../endpoint.ts";
 
 /** A database that needs longer is as good as away. */
@@ -31,11 +31,22 @@ function ready({ health, keys }: HttpDeps): RequestHandler {
     const isUp = latency_ms !== undefined;
     const mongodb = isUp ? { status: "ok", latency_ms } : { status: "unavailable" };
     const isReady = isUp && !health.isDraining();
+    const { mode } = health.fanOut.state;
     const given = keyFromHeaders(request.headers);
     const isOperator = !("ambiguous" in given) && keys.identify(given.key)?.role === "operator";
+    const redis = mode === "off" ? {} : { redis: redisCheck(health.fanOut) };
     send(response, {
       status: isReady ? 200 : 503,
-      body: { status: isReady ? "ok" : "unavailable", ...(isOperator ? { checks: { mongodb } } : {}) },
+      body: {
+        status: isReady ? (mode === "degraded" ? "degraded" : "ok") : "unavailable",
+        ...(isOperator ? { checks: { mongodb, ...redis } } : {}),
+      },
     });
   };
+}
+
+/** Entries of other hubs so far, own ones that others were not told of, and messages that no hub has sent. */
+function redisCheck({ state, trouble, counts }: Health["fanOut"]): object {
+  if (state.mode !== "degraded") return { status: "ok", ...counts };
+  return { status: "degraded", reason: state.reason, ...(trouble === undefined ? {} : { trouble }), ...counts };
 }

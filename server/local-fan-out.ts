@@ -1,0 +1,14 @@
+import type { FanOut } from "./ports.ts";
+
+/** Without Redis nobody is told anything: hubs on one database follow each other through the log. */
+export const LOCAL_FAN_OUT: FanOut = {
+  state: { mode: "off" },
+  trouble: undefined,
+  counts: { received: 0, garbage: 0, dropped: 0 },
+  publish() {},
+  onEntry() {},
+  onDoubt() {},
+  onState() {},
+  async start() {},
+  async stop() {},
+};
