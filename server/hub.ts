@@ -13,12 +13,6 @@ import { Snapshots } from "./following/snapshots.ts";
 import { createHttpApp } from "./http/app.ts";
 import { createHttpServer } from "./http/http-server.ts";
 import { ActiveTime } from "./liveness/active-time.ts";
-import { FleetLease } from "./liveness/fleet-lease.ts";
-import { Heartbeats } from "./liveness/heartbeats.ts";
-import { LeaseSweep } from "./liveness/lease-sweep.ts";
-import { Leases } from "./liveness/leases.ts";
-import { LostExpiry } from "./liveness/lost-expiry.ts";
-import { OtherHubs } from "./liveness/other-hubs.ts";
 import { Owners } from "./liveness/owners.ts";
 import { LOCAL_FAN_OUT } from "./local-fan-out.ts";
 import { databaseTrouble } from "./mongo/database-trouble.ts";
@@ -35,6 +29,7 @@ import { parseRedisUrl } from "./redis/redis-url.ts";
 import { StartupError } from "./startup-error.ts";
 import { pause } from "./timing.ts";
 import { VERSION } from "./version.ts";
+import { wireLiveness } from "./wire-liveness.ts";
 import { ProjectedMarks } from "./writer/projected-marks.ts";
 import { ProjectionWatch } from "./writer/projection-watch.ts";
 import { Projector } from "./writer/projector.ts";
@@ -123,7 +118,7 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
   });
   onStop(() => stores.close());
   onStop(await followDatabaseClock(systemClock, stores.health, log));
-  const { projections, beats, health, queries } = stores;
+  const { projections, health, queries } = stores;
   const changeLog = overrides?.changeLog?.(stores.changeLog) ?? stores.changeLog;
   const repaired = await repairAll({ changeLog, projections, primaryChanges, log, bounds });
   if (repaired.changes > 0) log.info(repaired, "documents repaired from the log");
@@ -156,7 +151,7 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
     keys,
     limits,
     bounds,
-    lease: () => fleetLease.current,
+    lease: () => liveness.lease(),
     stalledAfterMs: config.STALLED_AFTER_MS,
     clock,
     log,
@@ -173,52 +168,18 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
   onStop(() => fanOut.stop());
   const rooms = new Rooms({ emitter: gateway.rooms, clock, bounds });
   onStop(() => rooms.stop());
-  const fleetLease = new FleetLease({
-    base: { interval_ms: config.HEARTBEAT_INTERVAL_MS, ttl_ms: config.LEASE_TTL_MS },
-    maxBeatsPerSecond: config.MAX_BEATS_PER_SECOND,
-    agents: () => gateway.agents,
-    tell: (lease) => void gateway.tellLease(lease),
-    active,
-    log,
-    bounds,
-  });
-  onStop(() => fleetLease.stop());
-  const leases = new Leases({ hubId, active, bounds });
-  const leaseSweep = new LeaseSweep({
-    hubId,
-    leases,
-    writer,
-    clock,
-    active,
-    terms: () => ({ ttlMs: fleetLease.ttlMs, graceMs: config.LEASE_GRACE_MS }),
-    isOpen: (projectId, sessionId) => owners.get(projectId, sessionId) !== undefined,
-    bounds,
-  });
-  onStop(() => leaseSweep.stop());
-  const lostExpiry = new LostExpiry({
-    hubId,
-    expiryMs: config.LOST_EXPIRY_MS,
-    lostSessions: stores.lostSessions,
-    writer,
-    clock,
-    log,
-    bounds,
-  });
-  onStop(() => lostExpiry.stop());
-  const heartbeats = new Heartbeats({
-    hubId,
-    leases,
-    beats,
-    clock,
-    log,
-    bounds,
-    publish: (projectId, at, sessions) => rooms.onHeartbeats(projectId, at, sessions),
-  });
-  onStop(() => heartbeats.stop());
   projects.onEntry((project, entry) => owners.onEntry(project, entry));
-  projects.onEntry((project, entry) => leases.onEntry(project, entry));
+  const liveness = wireLiveness(
+    {
+      ...{ hubId, config, stores, writer, projects, owners, clock, active, log, bounds },
+      fleet: { agents: () => gateway.agents, tell: (lease) => void gateway.tellLease(lease) },
+      showHeartbeats: (projectId, at, sessions) => rooms.onHeartbeats(projectId, at, sessions),
+      onHubDeath: (isMine) => projectionWatch.onHubDeath(isMine),
+    },
+    onStop,
+  );
+  const { leases, heartbeats } = liveness;
   projects.onEntry((project, entry) => rooms.onEntry(project, entry));
-  projects.onEntry((project, entry) => heartbeats.onEntry(project, entry));
   projects.onEntry((project, entry) => {
     // Own ones when they are known to be in the log, by an answer or by reading it.
     if (entry.hub_id === hubId) fanOut.publish(entry);
@@ -230,21 +191,7 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
     if (state.mode !== "off") gateway.setMode(state);
   });
 
-  const otherHubs = new OtherHubs({
-    hubId,
-    hubs: stores.hubs,
-    heldSessions: stores.heldSessions,
-    writer,
-    active,
-    clock,
-    log,
-    bounds,
-    ttlMs: config.LEASE_TTL_MS,
-    graceMs: config.LEASE_GRACE_MS,
-    onDeath: (isMine) => projectionWatch.onHubDeath(isMine),
-  });
-  onStop(() => otherHubs.stop());
-  await otherHubs.start();
+  await liveness.start();
 
   let draining = false;
   const isDraining = () => draining;
@@ -281,7 +228,7 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
       snapshots,
       following: { projects, snapshots, changeLog, limits, bounds },
       limits,
-      lease: () => fleetLease.current,
+      lease: () => liveness.lease(),
       log,
       isDraining,
       onEnter: (project) => rooms.watch(project),
@@ -289,8 +236,7 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
   );
   onStop(async () => {
     draining = true;
-    leaseSweep.stop();
-    await otherHubs.stopJudging();
+    await liveness.stopJudging();
     await settle(() => writer.openJobs === 0);
     await gateway.close({
       code: "DRAINING",
