@@ -70,6 +70,25 @@ export const BOUNDS = {
   snapshotsCached: 100,
   /** Sessions in a snapshot: ended ones count for this long. */
   snapshotEndedWindowMs: 24 * 60 * 60_000,
+  /**
+   * What may wait for one connection beside the budget that clients know (`queue_bytes`): all that one turn of the event
+   * loop writes to a client that does read, and all that may ever wait, answers included, before it is closed.
+   */
+  queueBurstBytes: 4 * 1024 * 1024,
+  queueBytesAtMost: 8 * 1024 * 1024,
+  /** A client whose queue was over its budget, and that has not read everything by then, is closed. */
+  slowConsumerMs: 30_000,
+  /** Pause that is asked of it before it comes back. */
+  slowReconnectMs: 5_000,
+  /** How often slow clients are looked at, and how long one look may make conflated frames. */
+  slowPassMs: 50,
+  conflateSliceMs: 10,
+  /** Entities and bytes of one conflated frame; a viewer that missed more joins anew, and fetches pages at its own pace. */
+  conflatedEntities: 1_000,
+  conflatedBytes: 1024 * 1024,
+  /** Requests of one viewer that are handled at once, and that wait for their turn; then `OVERLOADED`. */
+  viewerRequestsAtOnce: 8,
+  viewerRequestsWaiting: 200,
   /** A connection that has not joined a namespace by then is closed. */
   connectTimeoutMs: 5_000,
 } as const;

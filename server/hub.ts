@@ -149,9 +149,9 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
     log,
     corsAllowOrigins: config.CORS_ALLOW_ORIGINS,
     onAgentGone: (agent) => owners.release(agent),
-    onViewerGone: leaveAll,
+    onViewerGone: (viewer) => leaveAll(rooms, viewer),
   });
-  const rooms = new Rooms({ emitter: gateway.rooms, clock, bounds });
+  const rooms = new Rooms({ emitter: gateway.rooms, projects, changeLog, projections, clock, log, bounds });
   onStop(() => rooms.stop());
   const heartbeats = new Heartbeats({
     hubId,
@@ -201,7 +201,7 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
       lease,
       log,
       isDraining,
-      onEnter: (project) => rooms.watch(project),
+      rooms,
     }),
   );
   onStop(async () => {
