@@ -65,9 +65,13 @@ export const BOUNDS = {
   beatWriteBackMs: 5_000,
   /** Answers made for one join: begun anew when more was committed meanwhile than is kept. */
   joinAttempts: 10,
-  /** A snapshot lives this long for its further pages; so many at once. */
+  /** A snapshot lives this long for its further pages; so many at once, with so many entities, whichever is less. */
   snapshotTtlMs: 60_000,
   snapshotsCached: 100,
+  snapshotEntitiesCached: 200_000,
+  /** A page of more than one entity is no larger: it is encoded in one go. Entities measured in one turn of the loop. */
+  snapshotPageBytes: 512 * 1024,
+  snapshotSlice: 500,
   /** Sessions in a snapshot: ended ones count for this long. */
   snapshotEndedWindowMs: 24 * 60 * 60_000,
   /**

@@ -1,7 +1,7 @@
 import type { Actor, Change } from "../../shared/entities.ts";
 import { taskKey } from "../../shared/ids.ts";
-import type { Entry } from "../domain/records.ts";
 import type { Position } from "../../shared/position.ts";
+import type { Entry } from "../domain/records.ts";
 
 /** The newest change of one entity, without its content. */
 export interface TouchedEntity {

@@ -65,12 +65,7 @@ export class Dispatch<C extends { readonly id: string }> {
   /** Told that it is cut off: nothing that still comes is looked at. */
   #isOver = false;
 
-  constructor(
-    connection: C,
-    routes: ReadonlyMap<string, Route<C>>,
-    options: DispatchOptions,
-    events: DispatchEvents,
-  ) {
+  constructor(connection: C, routes: ReadonlyMap<string, Route<C>>, options: DispatchOptions, events: DispatchEvents) {
     this.#connection = connection;
     this.#routes = routes;
     this.#options = options;

@@ -54,7 +54,11 @@ const TOO_BIG = 1009;
 const REFUSALS_PER_MINUTE = 100;
 /** How long a refused or told-off client may take to read why, before its connection is cut. */
 const FAREWELL_MS = 500;
-const BUSY = { code: "OVERLOADED", message: "too many requests wait for their answers", retry_after_ms: 1_000 } as const;
+const BUSY = {
+  code: "OVERLOADED",
+  message: "too many requests wait for their answers",
+  retry_after_ms: 1_000,
+} as const;
 /** How long a client may take to answer the close frame; by default it could keep its TCP connection for 30 s. */
 const GOODBYE_MS = 2_000;
 
