@@ -79,7 +79,7 @@ export const BOUNDS = {
    * loop writes to a client that does read, and all that may ever wait, answers included, before it is closed.
    */
   queueBurstBytes: 4 * 1024 * 1024,
-  queueBytesAtMost: 8 * 1024 * 1024,
+  queueBytesAtMost: 12 * 1024 * 1024,
   /** A client whose queue was over its budget, and that has not read everything by then, is closed. */
   slowConsumerMs: 30_000,
   /** Pause that is asked of it before it comes back. */
@@ -90,8 +90,11 @@ export const BOUNDS = {
   /** Entities and bytes of one conflated frame; a viewer that missed more joins anew, and fetches pages at its own pace. */
   conflatedEntities: 1_000,
   conflatedBytes: 1024 * 1024,
-  /** Requests of one viewer that are handled at once, and that wait for their turn; then `OVERLOADED`. */
-  viewerRequestsAtOnce: 8,
+  /**
+   * Requests of one viewer that are handled at once (their largest answers together stay below `queueBytesAtMost`), and
+   * that wait for their turn; then `OVERLOADED`.
+   */
+  viewerRequestsAtOnce: 4,
   viewerRequestsWaiting: 200,
   /** A connection that has not joined a namespace by then is closed. */
   connectTimeoutMs: 5_000,

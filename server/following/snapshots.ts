@@ -4,6 +4,7 @@ import type { SnapshotPage } from "../../shared/messages/project-snapshot.ts";
 import type { BOUNDS } from "../bounds.ts";
 import type { Head } from "../domain/records.ts";
 import type { ChangeLog, Clock, Projections } from "../ports.ts";
+import { nextTurn } from "../timing.ts";
 import type { Project } from "../writer/project.ts";
 import { buildSnapshot, type Snapshot } from "./snapshot.ts";
 import { cutPages } from "./snapshot-pages.ts";
@@ -42,6 +43,7 @@ export class Snapshots {
   readonly #kept = new Map<string, Kept>();
   readonly #newest = new Map<string, Kept>();
   readonly #building = new Map<string, Build>();
+  #turns = Promise.resolve();
   /** Entities of all that are kept. */
   #entities = 0;
 
@@ -51,7 +53,9 @@ export class Snapshots {
 
   /** First page of a snapshot that is no older than the project's head at this moment. */
   async first(project: Project): Promise<SnapshotPage> {
-    return this.#page(await this.#current(project), 0);
+    const kept = await this.#current(project);
+    await this.turn();
+    return this.#page(kept, 0);
   }
 
   /** A further page; `malformed` for what is no cursor of this project, `gone` when its snapshot is no longer kept. */
@@ -63,6 +67,12 @@ export class Snapshots {
     if (kept === undefined) return "gone";
     const index = kept.pageStarts.indexOf(Number(match[2]));
     return kept.projectId === projectId && index > 0 ? this.#page(kept, index) : "malformed";
+  }
+
+  /** To be awaited before a page is answered: encoding takes milliseconds, and each gets a turn of the event loop. */
+  turn(): Promise<void> {
+    this.#turns = this.#turns.then(nextTurn);
+    return this.#turns;
   }
 
   async #current(project: Project): Promise<Kept> {

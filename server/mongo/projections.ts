@@ -32,7 +32,7 @@ interface UpdateReply {
 const DUPLICATE_KEY = 11_000;
 
 /** Documents of a project that are decoded in one turn of the event loop: some milliseconds. */
-const WINDOW_BATCH = 500;
+const WINDOW_BATCH = 1_000;
 
 type Versioned = { readonly _id: string; readonly applied_seq: number };
 

@@ -134,7 +134,7 @@ export class SlowViewer {
   async #joined(answer: Parameters<Mirror["joined"]>[0]): Promise<void> {
     let verdict = this.mirror.joined(answer);
     while (verdict.next === "page") {
-      const page = pageSnapshot(this.#world.deps.snapshots, { project_id: "p", cursor: verdict.cursor });
+      const page = await pageSnapshot(this.#world.deps.snapshots, { project_id: "p", cursor: verdict.cursor });
       if (!page.ok) return this.join();
       verdict = this.mirror.page(page.value);
     }

@@ -3,6 +3,7 @@ import { BOUNDS } from "../../server/bounds.ts";
 import type { Outbox } from "../../server/realtime/outbox.ts";
 import { RequestGate } from "../../server/realtime/request-gate.ts";
 import { judgeQueue, SlowConsumers } from "../../server/realtime/slow-consumers.ts";
+import { DEFAULT_LIMITS } from "../../shared/limits.ts";
 import { VirtualTime } from "../support/virtual-time.ts";
 
 function queueOf(bytes: number, isBlocked = bytes > 0): Outbox {
@@ -93,6 +94,13 @@ describe("a slow consumer", () => {
       await time.sleep(2_000);
       expect(one.heard).toEqual([]);
     }));
+});
+
+test("[L11] a viewer that asks for all it may and reads it is never cut: the largest answers fit together", () => {
+  // A replay, or a page, and then the entries that were applied while it was made.
+  const answer = Math.max(DEFAULT_LIMITS.replay_bytes, BOUNDS.snapshotPageBytes) + BOUNDS.recentBytes;
+  const beside = DEFAULT_LIMITS.queue_bytes + BOUNDS.conflatedBytes;
+  expect(BOUNDS.viewerRequestsAtOnce * answer + beside).toBeLessThan(BOUNDS.queueBytesAtMost);
 });
 
 describe("the gate of a viewer's requests", () => {

@@ -86,7 +86,8 @@ export function leaveAll(rooms: Rooms, connection: ViewerConnection): void {
 }
 
 /** `project:snapshot`: a further page. */
-export function pageSnapshot(snapshots: Snapshots, message: ProjectSnapshot): Outcome<SnapshotPage> {
+export async function pageSnapshot(snapshots: Snapshots, message: ProjectSnapshot): Promise<Outcome<SnapshotPage>> {
+  await snapshots.turn();
   const page = snapshots.next(message.project_id, message.cursor);
   if (page === "gone") return refused(refuse("GONE", "the snapshot is no longer kept; join again"));
   if (page === "malformed") return refused(refuseFields([{ field: "cursor", message: "is not one of this project" }]));
