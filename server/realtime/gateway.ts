@@ -104,7 +104,7 @@ export class Gateway {
       const consumer = this.#consumer(socket);
       const connection = new AgentConnection(socket.id, peer, (event, ...message) => {
         socket.emit(event, ...message);
-        this.#slow.isSlow(consumer);
+        this.#isSlow(socket, consumer);
       });
       socket.on("disconnect", () => {
         connection.isClosed = true;
@@ -122,7 +122,7 @@ export class Gateway {
       const consumer = this.#consumer(socket, { onDrained: () => gate?.release(), onCut: gone });
       const connection = new ViewerConnection(socket.id, peer, {
         outbox: consumer.outbox,
-        isSlow: () => this.#slow.isSlow(consumer),
+        isSlow: () => this.#isSlow(socket, consumer),
         sendChanges: (frame) => socket.emit("changes", frame),
         reset: (message) => socket.emit("project:reset", message),
         enterRooms: (rooms) => void socket.join([...rooms]),
@@ -210,7 +210,7 @@ export class Gateway {
       const { connection, consumer, intake } = begin(socket, peer);
       const dispatch = new Dispatch(connection, routes, this.#dispatchOptions(), {
         onTooManyErrors: () => this.#sendAway(socket),
-        onAnswered: () => this.#slow.isSlow(consumer),
+        onAnswered: () => void this.#isSlow(socket, consumer),
       });
       const take = intake(dispatch);
       // As middleware that never calls next: the event is ours, and no listener of the library sees it. Events that
@@ -268,6 +268,11 @@ export class Gateway {
       this.#cutSlow(socket, outbox);
     };
     return { outbox, onDrained: onDrained ?? (() => {}), sparePing: () => outbox.sparePing(), cut };
+  }
+
+  /** One that is closing takes nothing more; what is left in its buffers says nothing. */
+  #isSlow(socket: Socket, consumer: Consumer): boolean {
+    return socket.conn.readyState === "open" && this.#slow.isSlow(consumer);
   }
 
   #gate(consumer: Consumer, dispatch: Dispatch<ViewerConnection>): RequestGate<readonly unknown[]> {

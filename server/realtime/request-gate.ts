@@ -46,9 +46,10 @@ export class RequestGate<R> {
     const answered = this.#options.handle(request);
     if (answered === undefined) return;
     this.#open += 1;
-    void answered.finally(() => {
+    const onAnswered = () => {
       this.#open -= 1;
       this.release();
-    });
+    };
+    answered.then(onAnswered, onAnswered);
   }
 }

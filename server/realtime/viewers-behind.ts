@@ -79,22 +79,28 @@ export class ViewersBehind {
     if (laggards?.sent.delete(viewer) && laggards.sent.size === 0) this.#projects.delete(project);
   }
 
-  /** For so long that the loop stays free; who is left comes first the next time. */
+  /** Who is left when the time is over comes first the next time. */
   #bringBack(): void {
-    const until = performance.now() + this.#options.bounds.conflateSliceMs;
+    const isOver = this.#timeIsOver();
     for (const [project, laggards] of this.#projects) {
-      if (this.#bringBackTo(project, laggards, until)) continue;
+      if (this.#bringBackTo(project, laggards, isOver)) continue;
       if (this.#projects.delete(project) && laggards.sent.size > 0) this.#projects.set(project, laggards);
       return;
     }
   }
 
+  /** For so long that the loop stays free. */
+  #timeIsOver(): () => boolean {
+    const until = performance.now() + this.#options.bounds.conflateSliceMs;
+    return () => performance.now() > until;
+  }
+
   /** False when the time is over. Viewers that were sent the same need the same frame: it is made and encoded once. */
-  #bringBackTo(project: Project, laggards: Laggards, until: number): boolean {
+  #bringBackTo(project: Project, laggards: Laggards, isOver: () => boolean): boolean {
     laggards.loaded = laggards.loaded.filter((families) => families.moveToHead());
     for (const [seq, viewers] of readyBySeq(laggards)) {
       this.#bringBackFrom(project, laggards, seq, viewers);
-      if (performance.now() > until) return false;
+      if (isOver()) return false;
     }
     if (!laggards.isLoading) laggards.loaded = [];
     return true;
@@ -106,9 +112,11 @@ export class ViewersBehind {
     const familyOf = (sessionId: string) =>
       project.peek(sessionId) ?? laggards.loaded.find((families) => families.has(sessionId))?.get(sessionId);
     const frame = touched && conflate({ projectId: project.id, seq, head, touched, familyOf });
-    if (frame instanceof Set) {
+    const { conflatedBytes } = this.#options.bounds;
+    if (frame instanceof Set && [...frame].every((sessionId) => familyOf(sessionId) === undefined)) {
       if (!laggards.isLoading) void this.#load(project, laggards, [...frame]);
-    } else if (frame === undefined || JSON.stringify(frame.changes).length > this.#options.bounds.conflatedBytes) {
+    } else if (frame === undefined || frame instanceof Set || JSON.stringify(frame.changes).length > conflatedBytes) {
+      // Forgotten, too large, or logged and yet not there: a database that was cut back.
       for (const viewer of viewers) this.#return.reset(project, viewer);
     } else {
       for (const viewer of viewers) this.remove(project, viewer);
@@ -128,7 +136,7 @@ export class ViewersBehind {
       await pause(bounds.unknownRetryLastMs);
     }
     laggards.isLoading = false;
-    if (this.#projects.get(project) === laggards) this.#bringBackTo(project, laggards, Number.POSITIVE_INFINITY);
+    if (this.#projects.get(project) === laggards) this.#bringBackTo(project, laggards, this.#timeIsOver());
   }
 }
 
