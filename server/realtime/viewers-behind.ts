@@ -130,7 +130,8 @@ export class ViewersBehind {
     laggards.isLoading = true;
     try {
       const sessionIds = missing.slice(0, bounds.familiesPerLoad);
-      laggards.loaded = [...laggards.loaded, await loadFamilies(project, sessionIds, this.#options)];
+      const families = await loadFamilies(project, sessionIds, this.#options);
+      laggards.loaded = [...laggards.loaded, families];
     } catch (error) {
       log.debug({ err: error, project_id: project.id }, "states not read, will be tried again");
       await pause(bounds.unknownRetryLastMs);
