@@ -47,7 +47,10 @@ export interface FollowOptions {
 
 export interface FollowerEvents {
   state: ConnectionState;
-  /** One committed change; in order, none twice, none missing between two `reset`s. */
+  /**
+   * One committed change; in order, none twice, none missing between two `reset`s. Of those that this program was too slow
+   * to read, only the newest of each entity, with its whole `state`.
+   */
   change: MirrorChange;
   /** In step with the hub: after the first join and after every one that closes a gap. */
   synced: Position;

@@ -108,9 +108,13 @@ export const BOUNDS = {
   orphanPassMs: 1_000,
   /** Answers made for one join: begun anew when more was committed meanwhile than is kept. */
   joinAttempts: 10,
-  /** A snapshot lives this long for its further pages; so many at once. */
+  /** A snapshot lives this long for its further pages; so many at once, with so many entities, whichever is less. */
   snapshotTtlMs: 60_000,
   snapshotsCached: 100,
+  snapshotEntitiesCached: 200_000,
+  /** A page of more than one entity is no larger: it is encoded in one go. Entities measured in one turn of the loop. */
+  snapshotPageBytes: 512 * 1024,
+  snapshotSlice: 500,
   /** Sessions in a snapshot: ended ones count for this long. */
   snapshotEndedWindowMs: 24 * 60 * 60_000,
   /** Largest message between hubs; an entry beyond it is not sent, others are told to read the log. */
@@ -124,6 +128,28 @@ export const BOUNDS = {
   probesUnanswered: 2,
   /** How long a start waits for Redis before it goes on without. */
   fanOutStartMs: 1_000,
+  /**
+   * What may wait for one connection beside the budget that clients know (`queue_bytes`): all that one turn of the event
+   * loop writes to a client that does read, and all that may ever wait, answers included, before it is closed.
+   */
+  queueBurstBytes: 4 * 1024 * 1024,
+  queueBytesAtMost: 12 * 1024 * 1024,
+  /** A client whose queue was over its budget, and that has not read everything by then, is closed. */
+  slowConsumerMs: 30_000,
+  /** Pause that is asked of it before it comes back. */
+  slowReconnectMs: 5_000,
+  /** How often slow clients are looked at, and how long one look may make conflated frames. */
+  slowPassMs: 50,
+  conflateSliceMs: 10,
+  /** Entities and bytes of one conflated frame; a viewer that missed more joins anew, and fetches pages at its own pace. */
+  conflatedEntities: 1_000,
+  conflatedBytes: 1024 * 1024,
+  /**
+   * Requests of one viewer that are handled at once (their largest answers together stay below `queueBytesAtMost`), and
+   * that wait for their turn; then `OVERLOADED`.
+   */
+  viewerRequestsAtOnce: 4,
+  viewerRequestsWaiting: 200,
   /** A connection that has not joined a namespace by then is closed. */
   connectTimeoutMs: 5_000,
 } as const;

@@ -157,7 +157,7 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
     log,
     corsAllowOrigins: config.CORS_ALLOW_ORIGINS,
     onAgentGone: (agent) => owners.release(agent),
-    onViewerGone: leaveAll,
+    onViewerGone: (viewer) => leaveAll(rooms, viewer),
   });
   const fanOut = createFanOut(config, { hubId, secret: stores.tokenSecret, namespace: gateway.hubs, bounds, log });
   const isLive = () => fanOut.state.mode === "live";
@@ -166,7 +166,7 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
   const arrivals = new Arrivals({ projects, log, bounds });
   onStop(() => arrivals.stop());
   onStop(() => fanOut.stop());
-  const rooms = new Rooms({ emitter: gateway.rooms, clock, bounds });
+  const rooms = new Rooms({ emitter: gateway.rooms, projects, changeLog, projections, clock, log, bounds });
   onStop(() => rooms.stop());
   projects.onEntry((project, entry) => owners.onEntry(project, entry));
   const liveness = wireLiveness(
@@ -231,7 +231,7 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
       lease: () => liveness.lease(),
       log,
       isDraining,
-      onEnter: (project) => rooms.watch(project),
+      rooms,
     }),
   );
   onStop(async () => {

@@ -4,3 +4,10 @@ export function pause(ms: number): Promise<void> {
     setTimeout(resolve, ms).unref();
   });
 }
+
+/** Lets the event loop look after everybody else before long work goes on. */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}

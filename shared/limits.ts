@@ -31,6 +31,8 @@ export const DEFAULT_LIMITS = {
   replay_changes: 1_000,
   /** Bytes in a replay, likewise. */
   replay_bytes: 1024 * 1024,
+  /** Bytes that may wait for one connection to read: beyond, a viewer gets conflated frames, and who stays slow is closed. */
+  queue_bytes: 1024 * 1024,
 } as const;
 
 export type Limits = { readonly [K in keyof typeof DEFAULT_LIMITS]: number };

@@ -2,9 +2,12 @@ import { randomBytes } from "node:crypto";
 import type { Session, Task } from "../../shared/entities.ts";
 import type { SnapshotPage } from "../../shared/messages/project-snapshot.ts";
 import type { BOUNDS } from "../bounds.ts";
+import type { Head } from "../domain/records.ts";
 import type { ChangeLog, Clock, Projections } from "../ports.ts";
+import { nextTurn } from "../timing.ts";
 import type { Project } from "../writer/project.ts";
 import { buildSnapshot, type Snapshot } from "./snapshot.ts";
+import { cutPages } from "./snapshot-pages.ts";
 
 interface Options {
   readonly changeLog: ChangeLog;
@@ -18,16 +21,31 @@ interface Kept {
   readonly id: string;
   readonly projectId: string;
   readonly snapshot: Snapshot;
+  readonly pageStarts: readonly number[];
   /** Monotonic. */
   readonly until: number;
 }
 
-/** Snapshots of projects: built once for all that ask at the same position, kept for their further pages. */
+interface Build {
+  /** Head of the project when it began. */
+  readonly head: Head;
+  readonly current: Promise<Kept>;
+  /** For those who came after `current` had begun to read. */
+  next: Promise<Kept> | undefined;
+}
+
+/**
+ * Snapshots of projects: built once for all that ask at the same position, kept for their further pages. However many
+ * ask while changes go on, one build of a project is under way and at most one waits for its end.
+ */
 export class Snapshots {
   readonly #options: Options;
   readonly #kept = new Map<string, Kept>();
   readonly #newest = new Map<string, Kept>();
-  readonly #building = new Map<string, Promise<Kept>>();
+  readonly #building = new Map<string, Build>();
+  #turns = Promise.resolve();
+  /** Entities of all that are kept. */
+  #entities = 0;
 
   constructor(options: Options) {
     this.#options = options;
@@ -35,7 +53,9 @@ export class Snapshots {
 
   /** First page of a snapshot that is no older than the project's head at this moment. */
   async first(project: Project): Promise<SnapshotPage> {
-    return this.#page(await this.#current(project), 0);
+    const kept = await this.#current(project);
+    await this.turn();
+    return this.#page(kept, 0);
   }
 
   /** A further page; `malformed` for what is no cursor of this project, `gone` when its snapshot is no longer kept. */
@@ -45,10 +65,14 @@ export class Snapshots {
     if (match?.[1] === undefined) return "malformed";
     const kept = this.#kept.get(match[1]);
     if (kept === undefined) return "gone";
-    const offset = Number(match[2]);
-    const { sessions, tasks } = kept.snapshot;
-    const wasGiven = offset > 0 && offset % this.#options.pageSize === 0 && offset < sessions.length + tasks.length;
-    return kept.projectId === projectId && wasGiven ? this.#page(kept, offset) : "malformed";
+    const index = kept.pageStarts.indexOf(Number(match[2]));
+    return kept.projectId === projectId && index > 0 ? this.#page(kept, index) : "malformed";
+  }
+
+  /** To be awaited before a page is answered: encoding takes milliseconds, and each gets a turn of the event loop. */
+  turn(): Promise<void> {
+    this.#turns = this.#turns.then(nextTurn);
+    return this.#turns;
   }
 
   async #current(project: Project): Promise<Kept> {
@@ -61,50 +85,73 @@ export class Snapshots {
     ) {
       return newest;
     }
-    // A build that began earlier reads the log to its end, but perhaps before the head of now was there.
-    const key = `${project.id}@${project.head.epoch}:${project.head.seq}`;
-    let building = this.#building.get(key);
-    if (building === undefined) {
-      building = this.#build(project.id).finally(() => this.#building.delete(key));
-      this.#building.set(key, building);
-    }
-    return building;
+    return this.#build(project);
   }
 
-  async #build(projectId: string): Promise<Kept> {
-    const { clock, bounds } = this.#options;
+  /** A build that has begun reads the log to its end, but perhaps before a later head was there. */
+  #build(project: Project): Promise<Kept> {
+    const running = this.#building.get(project.id);
+    if (running === undefined) return this.#startBuild(project);
+    if (running.head === project.head) return running.current;
+    running.next ??= running.current.catch(() => {}).then(() => this.#startBuild(project));
+    return running.next;
+  }
+
+  #startBuild(project: Project): Promise<Kept> {
+    const current = this.#read(project.id).finally(() => {
+      if (build.next === undefined) this.#building.delete(project.id);
+    });
+    const build: Build = { head: project.head, current, next: undefined };
+    this.#building.set(project.id, build);
+    return current;
+  }
+
+  async #read(projectId: string): Promise<Kept> {
+    const { clock, bounds, pageSize } = this.#options;
     const snapshot = await buildSnapshot(projectId, { ...this.#options, now: clock.now() });
+    const pageStarts = await cutPages(snapshot, {
+      entities: pageSize,
+      bytes: bounds.snapshotPageBytes,
+      slice: bounds.snapshotSlice,
+    });
     const until = clock.monotonic() + bounds.snapshotTtlMs;
-    const kept: Kept = { id: randomBytes(8).toString("hex"), projectId, snapshot, until };
+    const kept: Kept = { id: randomBytes(8).toString("hex"), projectId, snapshot, pageStarts, until };
     this.#kept.set(kept.id, kept);
     this.#newest.set(projectId, kept);
+    this.#entities += sizeOf(kept);
+    this.#expire();
     return kept;
   }
 
-  #page(kept: Kept, offset: number): SnapshotPage {
-    const { pageSize } = this.#options;
+  #page(kept: Kept, index: number): SnapshotPage {
     const { epoch, seq, sessions, tasks } = kept.snapshot;
-    const page = {
-      sessions: sessions.slice(offset, offset + pageSize) as Session[],
-      tasks: [] as readonly Task[],
+    const start = kept.pageStarts[index] ?? 0;
+    const next = kept.pageStarts[index + 1];
+    const tasksStart = Math.max(0, start - sessions.length);
+    const tasksEnd = Math.max(0, (next ?? sessions.length + tasks.length) - sessions.length);
+    return {
+      epoch,
+      seq,
+      sessions: sessions.slice(start, next) as Session[],
+      tasks: tasks.slice(tasksStart, tasksEnd) as Task[],
+      ...(next === undefined ? {} : { next_cursor: `${kept.id}.${next}` }),
     };
-    const room = pageSize - page.sessions.length;
-    if (room > 0) {
-      const start = Math.max(0, offset - sessions.length);
-      page.tasks = tasks.slice(start, start + room);
-    }
-    const end = offset + page.sessions.length + page.tasks.length;
-    const more = end < sessions.length + tasks.length;
-    return { epoch, seq, ...page, ...(more ? { next_cursor: `${kept.id}.${end}` } : {}) };
   }
 
+  /** Drops what is too old, and the oldest of too many, but never the newest of all. */
   #expire(): void {
     const { clock, bounds } = this.#options;
     const now = clock.monotonic();
     for (const kept of this.#kept.values()) {
-      if (kept.until > now && this.#kept.size <= bounds.snapshotsCached) break;
+      const isTooMuch = this.#kept.size > bounds.snapshotsCached || this.#entities > bounds.snapshotEntitiesCached;
+      if (kept.until > now && (!isTooMuch || this.#kept.size === 1)) break;
       this.#kept.delete(kept.id);
+      this.#entities -= sizeOf(kept);
       if (this.#newest.get(kept.projectId) === kept) this.#newest.delete(kept.projectId);
     }
   }
+}
+
+function sizeOf({ snapshot }: Kept): number {
+  return snapshot.sessions.length + snapshot.tasks.length;
 }

@@ -1,6 +1,6 @@
 import type { mongo } from "mongoose";
 import { sessionKey } from "../../shared/ids.ts";
-import { Family } from "../domain/records.ts";
+import { Family, type SessionRecord, type TaskRecord } from "../domain/records.ts";
 import type { ProjectionBatch, Projections, ProjectMark, WindowedDocuments } from "../ports.ts";
 import {
   decodeSession,
@@ -33,6 +33,9 @@ interface UpdateReply {
 }
 
 const DUPLICATE_KEY = 11_000;
+
+/** Documents of a project that are decoded in one turn of the event loop: some milliseconds. */
+const WINDOW_BATCH = 1_000;
 
 type Versioned = { readonly _id: string; readonly applied_seq: number };
 
@@ -147,13 +150,18 @@ export class MongoProjections implements Projections {
       project_id: projectId,
       $or: [{ status: { $nin: FINAL_STATUSES } }, { ended_at: { $gte: since } }],
     };
-    const sessions = await this.#sessions.find(window as mongo.Filter<SessionDocument>).toArray();
-    const shown = new Set(sessions.map(({ session_id }) => session_id));
-    const tasks: TaskDocument[] = [];
-    for await (const task of this.#tasks.find(window as mongo.Filter<TaskDocument>)) {
-      if (shown.has(task.session_id)) tasks.push(task);
+    const options = { batchSize: WINDOW_BATCH };
+    const sessions: SessionRecord[] = [];
+    const shown = new Set<string>();
+    for await (const document of this.#sessions.find(window as mongo.Filter<SessionDocument>, options)) {
+      sessions.push(decodeSession(document));
+      shown.add(document.session_id);
     }
-    return { sessions: sessions.map(decodeSession), tasks: tasks.map(decodeTask) };
+    const tasks: TaskRecord[] = [];
+    for await (const document of this.#tasks.find(window as mongo.Filter<TaskDocument>, options)) {
+      if (shown.has(document.session_id)) tasks.push(decodeTask(document));
+    }
+    return { sessions, tasks };
   }
 
   async findSessionsById(sessionId: string): Promise<{ projectId: string; incarnation: number }[]> {

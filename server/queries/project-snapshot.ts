@@ -28,7 +28,8 @@ async function upToDate(projects: Projects, projectId: string): Promise<Project>
   return project;
 }
 
-function furtherPage(snapshots: Snapshots, projectId: string, cursor: string): Outcome<SnapshotPage> {
+async function furtherPage(snapshots: Snapshots, projectId: string, cursor: string): Promise<Outcome<SnapshotPage>> {
+  await snapshots.turn();
   const page = snapshots.next(projectId, cursor);
   if (page === "malformed") return refuseCursor("was not given by a snapshot of this project");
   if (page === "gone") return refused(refuse("GONE", "this snapshot is no longer kept; begin again without cursor"));

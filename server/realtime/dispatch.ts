@@ -41,6 +41,13 @@ export interface DispatchOptions {
   readonly maxRefusalsPerMinute: number;
 }
 
+/** What the connection's edge does about it. */
+export interface DispatchEvents {
+  readonly onTooManyErrors: () => void;
+  /** An ack was written. */
+  readonly onAnswered: () => void;
+}
+
 const MINUTE_MS = 60_000;
 
 /**
@@ -51,36 +58,24 @@ export class Dispatch<C extends { readonly id: string }> {
   readonly #connection: C;
   readonly #routes: ReadonlyMap<string, Route<C>>;
   readonly #options: DispatchOptions;
-  readonly #onTooManyErrors: () => void;
+  readonly #events: DispatchEvents;
   #requests = 0;
   #refusals = 0;
   #windowEnds = 0;
   /** Told that it is cut off: nothing that still comes is looked at. */
   #isOver = false;
 
-  constructor(
-    connection: C,
-    routes: ReadonlyMap<string, Route<C>>,
-    options: DispatchOptions,
-    onTooManyErrors: () => void,
-  ) {
+  constructor(connection: C, routes: ReadonlyMap<string, Route<C>>, options: DispatchOptions, events: DispatchEvents) {
     this.#connection = connection;
     this.#routes = routes;
     this.#options = options;
-    this.#onTooManyErrors = onTooManyErrors;
+    this.#events = events;
   }
 
-  /** Takes one event as Socket.IO hands it over: `[name, ...arguments, ack?]`. */
-  onEvent(event: readonly unknown[]): void {
-    if (this.#isOver) return;
-    this.#requests += 1;
-    const requestId = `${this.#connection.id}-${this.#requests}`;
-    const last = event.at(-1);
-    const ack = typeof last === "function" ? (last as Ack) : undefined;
-    const refuseWith = (refusal: Refusal) => {
-      ack?.({ ok: false, error: errorBody(refusal, requestId) });
-      if (refusal.code === "VALIDATION") this.#countRefusal();
-    };
+  /** Takes one event as Socket.IO hands it over: `[name, ...arguments, ack?]`. What is returned ends with the answer. */
+  onEvent(event: readonly unknown[]): Promise<void> | undefined {
+    if (this.#isOver) return undefined;
+    const { ack, refuseWith, requestId } = this.#begin(event);
     const onBug = (error: unknown) => {
       this.#options.log.error({ err: error, request_id: requestId }, "a handler failed");
       refuseWith(refuse("INTERNAL", "internal error; outcome unknown, retry with the same op"));
@@ -88,13 +83,31 @@ export class Dispatch<C extends { readonly id: string }> {
     try {
       const outcome = this.#handle(event, ack);
       if (outcome instanceof Promise) {
-        outcome.then((settled) => this.#answer(settled, ack, refuseWith)).catch(onBug);
-      } else if (outcome !== undefined) {
-        this.#answer(outcome, ack, refuseWith);
+        return outcome.then((settled) => this.#answer(settled, ack, refuseWith)).catch(onBug);
       }
+      if (outcome !== undefined) this.#answer(outcome, ack, refuseWith);
     } catch (error) {
       onBug(error);
     }
+    return undefined;
+  }
+
+  /** Answers an event without a look at it. */
+  refuse(event: readonly unknown[], refusal: Refusal): void {
+    if (!this.#isOver) this.#begin(event).refuseWith(refusal);
+  }
+
+  #begin(event: readonly unknown[]) {
+    this.#requests += 1;
+    const requestId = `${this.#connection.id}-${this.#requests}`;
+    const last = event.at(-1);
+    const ack = typeof last === "function" ? (last as Ack) : undefined;
+    const refuseWith = (refusal: Refusal) => {
+      ack?.({ ok: false, error: errorBody(refusal, requestId) });
+      if (refusal.code === "VALIDATION") this.#countRefusal();
+      this.#events.onAnswered();
+    };
+    return { ack, refuseWith, requestId };
   }
 
   /** What the handler says, a refusal when it does not come so far, nothing when nobody would hear it. */
@@ -122,6 +135,7 @@ export class Dispatch<C extends { readonly id: string }> {
     if (outcome.ok) ack?.({ ok: true, ...outcome.value });
     else refuseWith(outcome.refusal);
     outcome.afterAck?.();
+    this.#events.onAnswered();
   }
 
   /** A client that sends nothing but nonsense is told so and cut off. */
@@ -134,6 +148,6 @@ export class Dispatch<C extends { readonly id: string }> {
     this.#refusals += 1;
     if (this.#refusals < this.#options.maxRefusalsPerMinute) return;
     this.#isOver = true;
-    this.#onTooManyErrors();
+    this.#events.onTooManyErrors();
   }
 }

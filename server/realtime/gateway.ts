@@ -15,7 +15,10 @@ import { Dispatch, type DispatchOptions, type Route } from "./dispatch.ts";
 import { authenticate, type Peer } from "./handshake.ts";
 import { jsonParser } from "./json-parser.ts";
 import { isAllowedOrigin } from "./origin.ts";
+import { EngineOutbox, transportSocket } from "./outbox.ts";
+import { RequestGate } from "./request-gate.ts";
 import type { RoomEmitter } from "./rooms.ts";
+import { type Consumer, SlowConsumers } from "./slow-consumers.ts";
 import { ViewerConnection } from "./viewer-connection.ts";
 
 export interface GatewayOptions {
@@ -40,6 +43,17 @@ export interface Routes {
 
 /** Where hubs talk to one another. */
 const HUBS_NAMESPACE = "/hubs";
+/** A connection at its beginning: what it is, and what takes its messages to their dispatch. */
+interface Begun<C extends { readonly id: string }> {
+  readonly connection: C;
+  readonly consumer: Consumer;
+  readonly intake: (dispatch: Dispatch<C>) => (event: readonly unknown[]) => void;
+}
+
+interface ConsumerEvents {
+  readonly onDrained?: () => void;
+  readonly onCut?: () => void;
+}
 
 const TOO_BIG = 1009;
 const REFUSALS_PER_MINUTE = 100;
@@ -48,6 +62,11 @@ const FAREWELL_MS = 500;
 /** A word to all agents goes out in portions, so that the turn of the event loop stays short. */
 const TOLD_AT_ONCE = 250;
 const TELL_PAUSE_MS = 20;
+const BUSY = {
+  code: "OVERLOADED",
+  message: "too many requests wait for their answers",
+  retry_after_ms: 1_000,
+} as const;
 /** How long a client may take to answer the close frame; by default it could keep its TCP connection for 30 s. */
 const GOODBYE_MS = 2_000;
 
@@ -61,6 +80,7 @@ export class Gateway {
   readonly #agents: Namespace;
   readonly #viewers: Namespace;
   #mode: ModeFrame = { mode: "live" };
+  readonly #slow: SlowConsumers;
   /** Engine connections that have sent a CONNECT. */
   readonly #claimed = new WeakSet<object>();
   /** The lease that agents are being told, or were told last. */
@@ -68,6 +88,7 @@ export class Gateway {
 
   constructor(options: GatewayOptions) {
     this.#options = options;
+    this.#slow = new SlowConsumers({ ...options, queueBytes: options.limits.queue_bytes });
     this.#io = new Server({
       transports: ["websocket"],
       serveClient: false,
@@ -91,23 +112,39 @@ export class Gateway {
   /** Takes connections of this server from now on. */
   open(http: HttpServer, routes: Routes): void {
     this.#accept(this.#agents, routes.agents, (socket, peer) => {
-      const connection = new AgentConnection(socket.id, peer, (event, ...message) => socket.emit(event, ...message));
+      const consumer = this.#consumer(socket);
+      const connection = new AgentConnection(socket.id, peer, (event, ...message) => {
+        socket.emit(event, ...message);
+        this.#isSlow(socket, consumer);
+      });
       socket.on("disconnect", () => {
         connection.isClosed = true;
         this.#options.onAgentGone(connection);
       });
-      return connection;
+      return { connection, consumer, intake: (dispatch) => (event) => void dispatch.onEvent(event) };
     });
     this.#accept(this.#viewers, routes.viewers, (socket, peer) => {
       boundFrames(socket, this.#options.limits.viewer_frame_bytes);
+      let gate: RequestGate<readonly unknown[]> | undefined;
+      const gone = () => {
+        gate?.clear();
+        this.#options.onViewerGone(connection);
+      };
+      const consumer = this.#consumer(socket, { onDrained: () => gate?.release(), onCut: gone });
       const connection = new ViewerConnection(socket.id, peer, {
+        outbox: consumer.outbox,
+        isSlow: () => this.#isSlow(socket, consumer),
         sendChanges: (frame) => socket.emit("changes", frame),
         reset: (message) => socket.emit("project:reset", message),
         enterRooms: (rooms) => void socket.join([...rooms]),
         leaveRoom: (room) => void socket.leave(room),
       });
-      socket.on("disconnect", () => this.#options.onViewerGone(connection));
-      return connection;
+      socket.on("disconnect", gone);
+      const intake = (dispatch: Dispatch<ViewerConnection>) => {
+        gate = this.#gate(consumer, dispatch);
+        return gate.take.bind(gate);
+      };
+      return { connection, consumer, intake };
     });
     // The library's own namespace, and that of the hubs, would be places to stay without a key.
     const elsewhere = refuse("VALIDATION", `connect to ${AGENTS_NAMESPACE} or ${VIEWERS_NAMESPACE}`);
@@ -125,6 +162,8 @@ export class Gateway {
       isEmpty: (room) => !viewers.adapter.rooms.has(room),
       emit: (room, event, message) => void viewers.local.to(room).emit(event, message),
       emitVolatile: (room, event, message) => void viewers.local.volatile.to(room).emit(event, message),
+      // Every socket is alone in the room of its id.
+      emitTo: (ids, event, message) => void viewers.local.to([...ids]).emit(event, message),
     };
   }
 
@@ -160,6 +199,7 @@ export class Gateway {
 
   /** Tells everybody why, lets them read it, and closes all connections. */
   async close(reason: Closing): Promise<void> {
+    this.#slow.stop();
     if (this.#io.engine === undefined) return;
     this.#agents.local.emit("closing", reason);
     this.#viewers.local.emit("closing", reason);
@@ -191,7 +231,7 @@ export class Gateway {
   #accept<C extends { readonly id: string }>(
     namespace: Namespace,
     routes: ReadonlyMap<string, Route<C>>,
-    begin: (socket: Socket, peer: Peer) => C,
+    begin: (socket: Socket, peer: Peer) => Begun<C>,
   ): void {
     const peers = new WeakMap<Socket, Peer>();
     namespace.use((socket, next) => {
@@ -206,16 +246,22 @@ export class Gateway {
     namespace.on("connection", (socket) => {
       const peer = peers.get(socket);
       if (peer === undefined) return;
-      const connection = begin(socket, peer);
-      const onTooManyErrors = () => this.#sendAway(socket);
-      const dispatch = new Dispatch(connection, routes, this.#dispatchOptions(), onTooManyErrors);
+      const { connection, consumer, intake } = begin(socket, peer);
+      const dispatch = new Dispatch(connection, routes, this.#dispatchOptions(), {
+        onTooManyErrors: () => this.#sendAway(socket),
+        onAnswered: () => void this.#isSlow(socket, consumer),
+      });
+      const take = intake(dispatch);
       // As middleware that never calls next: the event is ours, and no listener of the library sees it. Events that
       // came in one read with the end of the connection arrive after it.
       socket.use((event) => {
-        if (socket.connected) dispatch.onEvent(event);
+        if (socket.connected) take(event);
       });
       // Leaving the namespace must not leave an open connection behind.
-      socket.on("disconnect", () => socket.conn.close());
+      socket.on("disconnect", () => {
+        this.#slow.forget(consumer);
+        socket.conn.close();
+      });
       socket.emit("welcome", this.#welcome(peer));
       if (namespace === this.#viewers && this.#mode.mode !== "live") socket.emit("mode", this.#mode);
     });
@@ -260,6 +306,52 @@ export class Gateway {
       lease: lease(),
       stalled_after_ms: stalledAfterMs,
     };
+  }
+
+  #consumer(socket: Socket, { onDrained, onCut }: ConsumerEvents = {}): Consumer {
+    const outbox = new EngineOutbox(socket.conn);
+    const cut = () => {
+      onCut?.();
+      this.#cutSlow(socket, outbox);
+    };
+    return { outbox, onDrained: onDrained ?? (() => {}), sparePing: () => outbox.sparePing(), cut };
+  }
+
+  /** One that is closing takes nothing more; what is left in its buffers says nothing. */
+  #isSlow(socket: Socket, consumer: Consumer): boolean {
+    return socket.conn.readyState === "open" && this.#slow.isSlow(consumer);
+  }
+
+  #gate(consumer: Consumer, dispatch: Dispatch<ViewerConnection>): RequestGate<readonly unknown[]> {
+    const { bounds } = this.#options;
+    return new RequestGate({
+      atOnce: bounds.viewerRequestsAtOnce,
+      waiting: bounds.viewerRequestsWaiting,
+      isHeldUp: () => {
+        const isFull = this.#slow.isFull(consumer);
+        if (isFull) this.#slow.watch(consumer);
+        return isFull;
+      },
+      handle: (event) => dispatch.onEvent(event),
+      onFull: (event) => dispatch.refuse(event, BUSY),
+    });
+  }
+
+  /** What waits for it is dropped for the word why, which is all that it may still read. */
+  #cutSlow(socket: Socket, outbox: EngineOutbox): void {
+    const { limits, bounds, log } = this.#options;
+    log.info({ namespace: socket.nsp.name, bytes: outbox.bytes }, "closing a connection that reads too slowly");
+    outbox.discard();
+    const message: Closing = {
+      code: "SLOW_CONSUMER",
+      message: `more than ${limits.queue_bytes} bytes were not read in time`,
+      reconnect: true,
+      reconnect_after_ms: bounds.slowReconnectMs,
+    };
+    socket.emit("closing", message);
+    // Takes nothing more from now on, and ends when the last word has left.
+    socket.conn.close();
+    void pause(FAREWELL_MS).then(() => transportSocket(socket.conn)?.terminate());
   }
 
   #sendAway(socket: Socket): void {
@@ -309,16 +401,6 @@ function forgetRequest({ conn, handshake }: Socket): void {
   request.rawHeaders = [];
   request.url = "";
   request._query = {};
-}
-
-/** What the library has no public name for. */
-interface TransportSocket {
-  close(code: number): void;
-  terminate(): void;
-}
-
-function transportSocket(conn: Socket["conn"]): TransportSocket | undefined {
-  return (conn.transport as unknown as { readonly socket?: TransportSocket }).socket;
 }
 
 /** Viewers only ask; a larger frame than they need is closed like one over the transport's own limit. */

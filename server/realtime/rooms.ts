@@ -1,10 +1,12 @@
-import type { HeartbeatInfo } from "../../shared/messages/frames.ts";
+import type { ChangesFrame, HeartbeatInfo } from "../../shared/messages/frames.ts";
 import type { BOUNDS } from "../bounds.ts";
 import type { Entry } from "../domain/records.ts";
 import { changesFrame } from "../following/frames.ts";
-import type { Clock } from "../ports.ts";
+import type { ChangeLog, Clock, Logger, Projections } from "../ports.ts";
 import type { Project } from "../writer/project.ts";
-import { heartbeatRoom, projectRoom } from "./viewer-connection.ts";
+import type { Projects } from "../writer/projects.ts";
+import { heartbeatRoom, projectRoom, type ViewerConnection } from "./viewer-connection.ts";
+import { ViewersBehind } from "./viewers-behind.ts";
 
 /** Sends to every viewer in one room on this hub; a room is always named, since an empty list would mean everybody. */
 export interface RoomEmitter {
@@ -12,17 +14,26 @@ export interface RoomEmitter {
   emit(room: string, event: "changes" | "position", message: object): void;
   /** May be dropped for a viewer that is not ready to receive. */
   emitVolatile(room: string, event: "heartbeats", message: object): void;
+  /** To these connections; encoded once. */
+  emitTo(ids: readonly [string, ...string[]], event: "changes", message: object): void;
 }
 
 interface Options {
   readonly emitter: RoomEmitter;
+  readonly projects: Projects;
+  readonly changeLog: ChangeLog;
+  readonly projections: Projections;
   readonly clock: Clock;
+  readonly log: Logger;
   readonly bounds: typeof BOUNDS;
 }
 
 /** What the viewers of a project get: one frame per commit, and its position when nothing happens. */
 export class Rooms {
   readonly #options: Options;
+  /** Those who are sent every entry. */
+  readonly #inStep = new Map<Project, Set<ViewerConnection>>();
+  readonly #behind: ViewersBehind;
   /** Monotonic time of the last frame, per project with viewers. */
   readonly #lastFrame = new Map<Project, number>();
   readonly #timer: NodeJS.Timeout;
@@ -30,22 +41,44 @@ export class Rooms {
   constructor(options: Options) {
     this.#options = options;
     this.#timer = setInterval(() => this.#tellPositions(), options.bounds.positionEveryMs / 5);
+    this.#behind = new ViewersBehind(options, {
+      enter: (project, viewers, frame) => this.#return(project, viewers, frame),
+      reset: (project, viewer) => this.#reset(project, viewer),
+    });
   }
 
   stop(): void {
     clearInterval(this.#timer);
+    this.#behind.stop();
   }
 
-  /** A viewer entered: its project's positions are told from now on. */
-  watch(project: Project): void {
-    if (!this.#lastFrame.has(project)) this.#lastFrame.set(project, this.#options.clock.monotonic());
+  /** The viewer was sent everything up to the head; from now on it gets every frame. */
+  enter(project: Project, viewer: ViewerConnection, heartbeats: boolean): void {
+    viewer.joined.set(project.id, { project, heartbeats });
+    project.followers += 1;
+    this.#enter(project, viewer);
+  }
+
+  leave(projectId: string, viewer: ViewerConnection): void {
+    const joined = viewer.joined.get(projectId);
+    if (joined === undefined) return;
+    viewer.joined.delete(projectId);
+    joined.project.followers -= 1;
+    this.#behind.remove(joined.project, viewer);
+    this.#stepOut(joined.project, viewer);
   }
 
   onEntry(project: Project, entry: Entry): void {
+    const viewers = this.#inStep.get(project);
+    for (const viewer of viewers ?? []) {
+      if (viewer.socket.outbox.isDrained || !viewer.socket.isSlow() || viewer.isClosed) continue;
+      this.#stepOut(project, viewer);
+      this.#behind.add(project, viewer, entry);
+    }
+    this.#behind.note(project, entry);
+    if (viewers === undefined || viewers.size === 0) return;
     const { emitter, clock } = this.#options;
-    const room = projectRoom(project.id);
-    if (emitter.isEmpty(room)) return;
-    emitter.emit(room, "changes", changesFrame(entry));
+    emitter.emit(projectRoom(project.id), "changes", changesFrame(entry));
     this.#lastFrame.set(project, clock.monotonic());
   }
 
@@ -55,18 +88,49 @@ export class Rooms {
     if (!emitter.isEmpty(room)) emitter.emitVolatile(room, "heartbeats", { project_id: projectId, at, sessions });
   }
 
+  #enter(project: Project, viewer: ViewerConnection): void {
+    let viewers = this.#inStep.get(project);
+    if (viewers === undefined) {
+      viewers = new Set();
+      this.#inStep.set(project, viewers);
+    }
+    viewers.add(viewer);
+    const room = projectRoom(project.id);
+    const hears = viewer.joined.get(project.id)?.heartbeats === true;
+    viewer.socket.enterRooms(hears ? [room, heartbeatRoom(project.id)] : [room]);
+    if (!this.#lastFrame.has(project)) this.#lastFrame.set(project, this.#options.clock.monotonic());
+  }
+
+  /** Out of the room: neither frames nor positions nor heartbeats. */
+  #stepOut(project: Project, viewer: ViewerConnection): void {
+    const viewers = this.#inStep.get(project);
+    if (viewers?.delete(viewer) && viewers.size === 0) {
+      this.#inStep.delete(project);
+      this.#lastFrame.delete(project);
+    }
+    viewer.socket.leaveRoom(projectRoom(project.id));
+    viewer.socket.leaveRoom(heartbeatRoom(project.id));
+  }
+
+  #return(project: Project, viewers: readonly ViewerConnection[], frame: ChangesFrame | undefined): void {
+    const [first, ...others] = viewers.map((viewer) => viewer.id);
+    if (frame !== undefined && first !== undefined) this.#options.emitter.emitTo([first, ...others], "changes", frame);
+    for (const viewer of viewers) this.#enter(project, viewer);
+  }
+
+  #reset(project: Project, viewer: ViewerConnection): void {
+    this.leave(project.id, viewer);
+    viewer.socket.reset({ project_id: project.id, reason: "too much was committed while the frames were not read" });
+  }
+
   #tellPositions(): void {
     const { emitter, clock, bounds } = this.#options;
     const now = clock.monotonic();
     for (const [project, at] of this.#lastFrame) {
-      const room = projectRoom(project.id);
-      if (emitter.isEmpty(room)) {
-        this.#lastFrame.delete(project);
-      } else if (now - at >= bounds.positionEveryMs) {
-        const { epoch, seq } = project.head;
-        emitter.emit(room, "position", { project_id: project.id, epoch, seq });
-        this.#lastFrame.set(project, now);
-      }
+      if (now - at < bounds.positionEveryMs) continue;
+      const { epoch, seq } = project.head;
+      emitter.emit(projectRoom(project.id), "position", { project_id: project.id, epoch, seq });
+      this.#lastFrame.set(project, now);
     }
   }
 }

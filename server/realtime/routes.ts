@@ -35,7 +35,7 @@ export function createRoutes(deps: OpenSessionDeps & PublishChangesDeps & JoinPr
   ]);
   const viewers = new Map<string, Route<ViewerConnection>>([
     ["project:join", route(ProjectJoin, (connection, message) => joinProject(deps, connection, message))],
-    ["project:leave", route(ProjectLeave, (connection, message) => leaveProject(connection, message))],
+    ["project:leave", route(ProjectLeave, (connection, message) => leaveProject(deps.rooms, connection, message))],
     ["project:snapshot", route(ProjectSnapshot, (_connection, message) => pageSnapshot(deps.snapshots, message))],
   ]);
   return { agents, viewers };

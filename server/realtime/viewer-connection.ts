@@ -1,9 +1,13 @@
 import type { ChangesFrame, ProjectReset } from "../../shared/messages/frames.ts";
 import type { Project } from "../writer/project.ts";
 import type { Peer } from "./handshake.ts";
+import type { Outbox } from "./outbox.ts";
 
 /** What a viewer's socket has to be able to do. */
 export interface ViewerSocket {
+  readonly outbox: Outbox;
+  /** Too much waits to be read; may end the connection. */
+  isSlow(): boolean;
   sendChanges(frame: ChangesFrame): void;
   reset(message: ProjectReset): void;
   /** Synchronous: the next frame of the project reaches this socket. */
@@ -11,12 +15,18 @@ export interface ViewerSocket {
   leaveRoom(room: string): void;
 }
 
+/** A project that a viewer follows. */
+interface Joined {
+  readonly project: Project;
+  readonly heartbeats: boolean;
+}
+
 /** One viewer's connection and the projects it follows. */
 export class ViewerConnection {
   readonly id: string;
   readonly peer: Peer;
   readonly socket: ViewerSocket;
-  readonly joined = new Map<string, Project>();
+  readonly joined = new Map<string, Joined>();
   /** Joins under way, for the limit of rooms; a later join or leave of the same project makes an earlier one void. */
   readonly joining = new Map<string, symbol>();
   isClosed = false;

@@ -96,6 +96,19 @@ export class RawSocket {
     this.#ws.pause();
   }
 
+  /** Reads again. */
+  listen(): void {
+    this.#ws.resume();
+  }
+
+  /** What was heard of one kind of event, oldest first. */
+  messages(namespace: Namespace, event: string): Json[] {
+    const start = `42${namespace},["${event}",`;
+    return this.packets
+      .filter((packet) => packet.startsWith(start))
+      .map((packet) => JSON.parse(packet.slice(packet.indexOf("[")))[1]);
+  }
+
   /** Waits for a packet that begins like this, and returns the JSON behind it. */
   async hears(start: string, timeoutMs = 10_000): Promise<Json> {
     const found = await eventually(

@@ -132,6 +132,31 @@ describe("follower", () => {
     expect(log.slice(-2)).toEqual(["reset too_far 1-5000", "synced 5000"]);
   });
 
+  test("[F14] goes on from a conflated frame", () => {
+    const { follower, transport, log } = startJoined();
+    const changes = [created(4), created(6)];
+    transport.link.emit("changes", { project_id: "p", epoch: "e", from_seq: 2, to_seq: 6, changes, conflated: true });
+    transport.link.emit("changes", frame(7, 7));
+    expect(log.slice(2)).toEqual(["change 4", "change 6", "change 7"]);
+    expect([...follower.sessions.keys()]).toEqual(["s1", "s4", "s6", "s7"]);
+    expect(follower.position).toEqual({ epoch: "e", seq: 7 });
+    expect(transport.link.all("project:join")).toHaveLength(1);
+  });
+
+  test("[F23] closed for reading too slowly, it comes back with its since after the pause that it was asked for", () => {
+    const { clock, transport } = startJoined();
+    const link = transport.link;
+    transport.link.emit("changes", frame(2, 3));
+    const closing = { code: "SLOW_CONSUMER", message: "", reconnect: true, reconnect_after_ms: 5_000 };
+    transport.link.emit("closing", closing);
+    transport.link.cut();
+    clock.advance(4_999);
+    expect(transport.link).toBe(link);
+    clock.advance(1_251);
+    transport.link.accept();
+    expect(transport.link.last("project:join").payload.since).toEqual({ epoch: "e", seq: 3 });
+  });
+
   test("[F16] a reset is a join without since", () => {
     const { transport } = startJoined();
     transport.link.emit("project:reset", { project_id: "p", reason: "rebuilt" });

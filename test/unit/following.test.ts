@@ -1,21 +1,28 @@
 import { describe, expect, test } from "vitest";
+import type { Entry, Head } from "../../server/domain/records.ts";
 import { missedSince, prepareJoin } from "../../server/following/join.ts";
+import { cutPages } from "../../server/following/snapshot-pages.ts";
 import { MemoryChangeLog } from "../../server/memory/change-log.ts";
 import { MemoryProjections } from "../../server/memory/projections.ts";
+import type { Session, Task } from "../../shared/entities.ts";
 import type { JoinedWithSnapshot } from "../../shared/messages/project-join.ts";
+import type { SnapshotPage } from "../../shared/messages/project-snapshot.ts";
 import { Core } from "../support/core.ts";
-import { openOf, publishOf } from "../support/entries.ts";
+import { creation, entryOf, openOf, publishOf } from "../support/entries.ts";
 import { VirtualTime } from "../support/virtual-time.ts";
 
-function play(work: (hub: Core, time: VirtualTime, log: MemoryChangeLog) => Promise<void>): Promise<void> {
+function play(
+  work: (hub: Core, time: VirtualTime, log: MemoryChangeLog) => Promise<void>,
+  projections = new MemoryProjections(),
+): Promise<void> {
   const time = new VirtualTime();
   const log = new MemoryChangeLog();
   const hub = new Core({
     hubId: "h1",
     time,
     changeLog: log,
-    projections: new MemoryProjections(),
-    bounds: { recentChanges: 4, entriesPerRead: 2, snapshotTtlMs: 1_000 },
+    projections,
+    bounds: { recentChanges: 4, entriesPerRead: 2, snapshotTtlMs: 1_000, snapshotEntitiesCached: 9 },
     limits: { snapshot_page: 2, replay_changes: 8 },
   });
   return time.run(
@@ -66,6 +73,72 @@ describe("the pages of a snapshot", () => {
       expect(hub.snapshots.next("p", cursor)).toBe("gone");
     }));
 });
+
+describe("a snapshot", () => {
+  const entities = (sizes: readonly number[]) =>
+    sizes.map((size) => ({ metadata: "x".repeat(size) }) as unknown as Session);
+
+  test("[V6] is cut by number and by size, and an entity larger than a page has one of its own", async () => {
+    const bounds = { entities: 3, bytes: 1_000, slice: 2 };
+    const starts = (sessions: readonly number[], tasks: readonly number[] = []) =>
+      cutPages({ sessions: entities(sessions), tasks: entities(tasks) as unknown as Task[] }, bounds);
+    expect(await starts([])).toEqual([0]);
+    expect(await starts([1, 1, 1])).toEqual([0]);
+    expect(await starts([1, 1, 1, 1], [1, 1, 1])).toEqual([0, 3, 6]);
+    expect(await starts([600, 600, 100])).toEqual([0, 1]);
+    expect(await starts([2_000, 1, 1, 2_000], [1])).toEqual([0, 1, 3, 4]);
+  });
+
+  test("[V6] lets others go on while its pages are cut", async () => {
+    let turns = 0;
+    const count = setInterval(() => {
+      turns += 1;
+    });
+    const sessions = entities(Array.from({ length: 20_000 }, () => 2_000));
+    await cutPages({ sessions, tasks: [] }, { entities: 500, bytes: 1_000_000, slice: 500 });
+    clearInterval(count);
+    expect(turns).toBeGreaterThan(5);
+  });
+
+  test("is built once for all who ask at one head, and once more for all who ask after further changes", async () => {
+    let builds = 0;
+    class Counted extends MemoryProjections {
+      override async readWindow(projectId: string, endedSince: string) {
+        builds += 1;
+        return super.readWindow(projectId, endedSince);
+      }
+    }
+    await play(async (hub) => {
+      await fill(hub);
+      const project = await hub.projects.get("p");
+      const first = Array.from({ length: 5 }, () => hub.snapshots.first(project));
+      const later: Promise<SnapshotPage>[] = [];
+      for (let op = 2; op <= 6; op++) {
+        hub.projects.apply(project, entryAfter(project.head), 100);
+        later.push(hub.snapshots.first(project));
+      }
+      expect(new Set((await Promise.all(first)).map((page) => page.seq)).size).toBe(1);
+      await Promise.all(later);
+      expect(builds).toBe(2);
+    }, new Counted());
+  });
+
+  test("is dropped, oldest first, when the kept ones hold too many entities", () =>
+    play(async (hub) => {
+      await fill(hub);
+      const project = await hub.projects.get("p");
+      const { next_cursor: first = "" } = await hub.snapshots.first(project);
+      await hub.answer("p", publishOf(2, [{ kind: "session", metadata: { n: 2 } }]));
+      const { next_cursor: second = "" } = await hub.snapshots.first(project);
+      expect(hub.snapshots.next("p", first)).toBe("gone");
+      expect(hub.snapshots.next("p", second)).toMatchObject({ seq: 6 });
+    }));
+});
+
+/** What follows a head, with a change of nothing that anybody holds. */
+function entryAfter({ seq, epoch }: Head): Entry {
+  return entryOf([creation(seq + 1, `other-${seq}`)], { from_seq: seq + 1, to_seq: seq + 1, epoch });
+}
 
 describe("a join", () => {
   const join = (hub: Core, since?: { epoch: string; seq: number }) => prepareJoin("p", since, hub.following);

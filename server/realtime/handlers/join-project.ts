@@ -9,17 +9,16 @@ import type { Snapshots } from "../../following/snapshots.ts";
 import { within } from "../../patience.ts";
 import type { Logger } from "../../ports.ts";
 import { accepted, type Outcome, refused } from "../../writer/outcome.ts";
-import type { Project } from "../../writer/project.ts";
 import type { Handled } from "../dispatch.ts";
-import { heartbeatRoom, projectRoom, type ViewerConnection } from "../viewer-connection.ts";
+import type { Rooms } from "../rooms.ts";
+import type { ViewerConnection } from "../viewer-connection.ts";
 
 export interface JoinProjectDeps {
   readonly following: Parameters<typeof prepareJoin>[2];
   readonly snapshots: Snapshots;
   readonly limits: Limits;
   readonly log: Logger;
-  /** A viewer now follows the project here. */
-  readonly onEnter: (project: Project) => void;
+  readonly rooms: Rooms;
 }
 
 /** `project:join`: a second join of the same project begins anew, as after a gap. */
@@ -35,7 +34,7 @@ export async function joinProject(
     const text = `a connection follows at most ${limits.rooms_per_connection} projects`;
     return refused(refuse("LIMIT_EXCEEDED", text, { limit: limits.rooms_per_connection }));
   }
-  leave(connection, projectId);
+  deps.rooms.leave(projectId, connection);
   const ticket = Symbol(projectId);
   connection.joining.set(projectId, ticket);
   try {
@@ -69,38 +68,26 @@ function enterProject(
     return;
   }
   for (const entry of missed) connection.socket.sendChanges(changesFrame(entry));
-  connection.joined.set(project.id, project);
-  project.followers += 1;
-  const room = projectRoom(project.id);
-  connection.socket.enterRooms(heartbeats ? [room, heartbeatRoom(project.id)] : [room]);
-  deps.onEnter(project);
+  deps.rooms.enter(project, connection, heartbeats);
 }
 
 /** `project:leave`. */
-export function leaveProject(connection: ViewerConnection, message: ProjectLeave): Outcome<object> {
+export function leaveProject(rooms: Rooms, connection: ViewerConnection, message: ProjectLeave): Outcome<object> {
   connection.joining.delete(message.project_id);
-  leave(connection, message.project_id);
+  rooms.leave(message.project_id, connection);
   return accepted({});
 }
 
 /** The connection is gone. */
-export function leaveAll(connection: ViewerConnection): void {
+export function leaveAll(rooms: Rooms, connection: ViewerConnection): void {
   connection.isClosed = true;
   connection.joining.clear();
-  for (const projectId of [...connection.joined.keys()]) leave(connection, projectId);
-}
-
-function leave(connection: ViewerConnection, projectId: string): void {
-  const project = connection.joined.get(projectId);
-  if (project === undefined) return;
-  connection.joined.delete(projectId);
-  project.followers -= 1;
-  connection.socket.leaveRoom(projectRoom(projectId));
-  connection.socket.leaveRoom(heartbeatRoom(projectId));
+  for (const projectId of [...connection.joined.keys()]) rooms.leave(projectId, connection);
 }
 
 /** `project:snapshot`: a further page. */
-export function pageSnapshot(snapshots: Snapshots, message: ProjectSnapshot): Outcome<SnapshotPage> {
+export async function pageSnapshot(snapshots: Snapshots, message: ProjectSnapshot): Promise<Outcome<SnapshotPage>> {
+  await snapshots.turn();
   const page = snapshots.next(message.project_id, message.cursor);
   if (page === "gone") return refused(refuse("GONE", "the snapshot is no longer kept; join again"));
   if (page === "malformed") return refused(refuseFields([{ field: "cursor", message: "is not one of this project" }]));
