@@ -19,12 +19,12 @@ import { databaseTrouble } from "./mongo/database-trouble.ts";
 import { explainMongoError, isMongoError } from "./mongo/explain-error.ts";
 import type { MongoHealth } from "./mongo/health.ts";
 import { openStores } from "./mongo/stores.ts";
-import type { ChangeLog, Clock, Logger } from "./ports.ts";
+import type { ChangeLog, Clock, FanOut, Logger } from "./ports.ts";
 import { Gateway } from "./realtime/gateway.ts";
 import { leaveAll } from "./realtime/handlers/join-project.ts";
 import { Rooms } from "./realtime/rooms.ts";
 import { createRoutes } from "./realtime/routes.ts";
-import { RedisFanOut } from "./redis/redis-fan-out.ts";
+import type { RedisFanOut } from "./redis/redis-fan-out.ts";
 import { parseRedisUrl } from "./redis/redis-url.ts";
 import { StartupError } from "./startup-error.ts";
 import { pause } from "./timing.ts";
@@ -159,7 +159,13 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
     onAgentGone: (agent) => owners.release(agent),
     onViewerGone: (viewer) => leaveAll(rooms, viewer),
   });
-  const fanOut = createFanOut(config, { hubId, secret: stores.tokenSecret, namespace: gateway.hubs, bounds, log });
+  const fanOut = await createFanOut(config, {
+    hubId,
+    secret: stores.tokenSecret,
+    namespace: gateway.hubs,
+    bounds,
+    log,
+  });
   const isLive = () => fanOut.state.mode === "live";
   const headWatch = new HeadWatch({ projects, changeLog, clock, isLive, log, bounds });
   onStop(() => headWatch.stop());
@@ -249,14 +255,15 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
   return { hubId, port: await listen(http, config.HOST, config.PORT) };
 }
 
-/** Redis where there is one. */
-function createFanOut(
+/** Redis where there is one. Its client is loaded only then: a hub without it need not carry it. */
+async function createFanOut(
   config: Config,
   common: Omit<ConstructorParameters<typeof RedisFanOut>[0], "address" | "prefix">,
-) {
+): Promise<FanOut> {
   const address = config.REDIS_URL === undefined ? undefined : parseRedisUrl(config.REDIS_URL);
   if (address === undefined) return LOCAL_FAN_OUT;
-  return new RedisFanOut({ ...common, address, prefix: config.REDIS_PREFIX });
+  const redis = await import("./redis/redis-fan-out.ts");
+  return new redis.RedisFanOut({ ...common, address, prefix: config.REDIS_PREFIX });
 }
 
 /** Corrects the clock now and from time to time. Returns what ends it. */
