@@ -9,8 +9,8 @@ export default defineConfig({
     // Real hubs and agents run beside the tests; more workers than two cores make bounded waits run out.
     pool: "forks",
     maxWorkers: 2,
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
     // A test that leaves something open would otherwise hang the run in silence.
     teardownTimeout: 20_000,
   },

@@ -37,7 +37,7 @@ async function npmStart(): Promise<void> {
       output += text;
     });
   }
-  await eventually("the hub", () => isReady(url), 30_000).catch((error) => {
+  await eventually("the hub", () => isReady(url), 60_000).catch((error) => {
     throw new Error(`${(error as Error).message}\n${output}`);
   });
 }
@@ -112,7 +112,7 @@ test("[D2] [D4] the demo: real commands report, the hub is killed under them, no
   process.kill(hubPid(), "SIGKILL");
   await npmEnded();
   const stepAtKill = step();
-  await viewer.waitFor((one) => one.state.name === "waiting", { timeoutMs: 10_000 });
+  await viewer.waitFor((one) => one.state.name === "waiting", { timeoutMs: 30_000 });
   await npmStart();
   // Viewer and agents go on by themselves.
   await viewer.waitFor(() => step() >= stepAtKill + 3, { timeoutMs: 60_000 });
@@ -127,7 +127,7 @@ test("[D2] [D4] the demo: real commands report, the hub is killed under them, no
     .filter((line) => line !== "")
     .map((line) => JSON.parse(line) as Session);
   await viewer.waitFor((one) => [...one.sessions.values()].every((session) => session.liveness === "ended"), {
-    timeoutMs: 10_000,
+    timeoutMs: 30_000,
   });
 
   // Every acked change is in MongoDB exactly once, in the order of versions and without a hole.
