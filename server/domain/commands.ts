@@ -108,12 +108,12 @@ export interface Answer {
   readonly duplicate: boolean;
 }
 
-export type Decision =
-  | { readonly kind: "refused"; readonly refusal: Refusal }
-  | {
-      readonly kind: "accepted";
-      readonly changes: readonly LogChange[];
-      readonly session: SessionRecord | undefined;
-      readonly tasks: readonly TaskRecord[];
-      readonly answer: Answer;
-    };
+export type Decision = { readonly kind: "refused"; readonly refusal: Refusal } | Accepted;
+
+export interface Accepted {
+  readonly kind: "accepted";
+  readonly changes: readonly LogChange[];
+  readonly session: SessionRecord | undefined;
+  readonly tasks: readonly TaskRecord[];
+  readonly answer: Answer;
+}

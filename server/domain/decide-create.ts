@@ -39,22 +39,7 @@ export function decideCreate(command: CreateCommand, family: FamilyView, context
     seq: 0,
   };
   const staging = new Staging(family, { actor: command.actor, request_id: command.request_id }, context);
-  const result = staging.stageSession(session);
-  staging.finish();
-  return {
-    kind: "accepted",
-    changes: staging.changes,
-    session: staging.session,
-    tasks: [],
-    answer: {
-      session: staging.session as SessionRecord,
-      created: true,
-      resumed: false,
-      results: [result],
-      seq: result.seq,
-      duplicate: false,
-    },
-  };
+  return staging.accept([staging.stageSession(session)], { created: true });
 }
 
 function compare(command: CreateCommand, existing: SessionRecord, context: DecideContext): Decision {

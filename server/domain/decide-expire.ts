@@ -1,10 +1,11 @@
 import { isFinal } from "../../shared/entities.ts";
 import { refuse } from "../../shared/errors.ts";
 import type { DecideContext, Decision, ExpireCommand } from "./commands.ts";
-import { endedAsFailed, stageLiveness } from "./decide-verdict.ts";
+import { endedAsFailed } from "./decide-verdict.ts";
 import { refuseTransition } from "./edit-session.ts";
 import type { FamilyView } from "./records.ts";
 import { SESSION_TRANSITIONS } from "./session.ts";
+import { Staging } from "./staging.ts";
 
 /** `POST /sessions/{id}/expire`: what the hub does with a session that stays lost, without the wait. */
 export function decideExpire(command: ExpireCommand, family: FamilyView, context: DecideContext): Decision {
@@ -20,5 +21,6 @@ export function decideExpire(command: ExpireCommand, family: FamilyView, context
     return { kind: "refused", refusal: refuse("INVALID_TRANSITION", message, details) };
   }
   const { actor, request_id } = command;
-  return stageLiveness(family, record, endedAsFailed(record.entity, context.at), { actor, request_id }, context);
+  const staging = new Staging(family, { actor, request_id }, context);
+  return staging.accept([staging.stageSession(endedAsFailed(record.entity, context.at))]);
 }

@@ -96,22 +96,7 @@ function stage(
   const actor: Actor = what.resumed ? { kind: "hub", id: context.hubId } : command.actor;
   const staging = new Staging(family, { actor, incarnation: session.incarnation }, context);
   const reopened = !what.created && !what.resumed;
-  const result = staging.stageSession(session, reopened ? "reopened" : undefined);
-  staging.finish();
-  const record = staging.session ?? (family.session as SessionRecord);
-  return {
-    kind: "accepted",
-    changes: staging.changes,
-    session: staging.session,
-    tasks: [],
-    answer: {
-      session: record,
-      ...what,
-      results: [result],
-      seq: staging.changes.at(-1)?.seq ?? context.nextSeq - 1,
-      duplicate: false,
-    },
-  };
+  return staging.accept([staging.stageSession(session, reopened ? "reopened" : undefined)], what);
 }
 
 function refused(refusal: Refusal): Decision {

@@ -90,21 +90,7 @@ function decideEdits(
     const message = `a session holds at most ${context.limits.tasks_per_session} tasks`;
     return { kind: "refused", refusal: refuse("LIMIT_EXCEEDED", message, { limit: context.limits.tasks_per_session }) };
   }
-  staging.finish();
-  return {
-    kind: "accepted",
-    changes: staging.changes,
-    session: staging.session,
-    tasks: staging.tasks,
-    answer: {
-      session: staging.session ?? record,
-      created: false,
-      resumed: false,
-      results,
-      seq: staging.changes.at(-1)?.seq ?? context.nextSeq - 1,
-      duplicate: false,
-    },
-  };
+  return staging.accept(results);
 }
 
 function stageEdit(

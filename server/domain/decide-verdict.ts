@@ -1,8 +1,8 @@
 import { isFinal, type Session } from "../../shared/entities.ts";
 import { refuse } from "../../shared/errors.ts";
 import type { DecideContext, Decision, VerdictCommand } from "./commands.ts";
-import type { FamilyView, SessionRecord } from "./records.ts";
-import { type Cause, Staging } from "./staging.ts";
+import type { FamilyView } from "./records.ts";
+import { Staging } from "./staging.ts";
 
 /**
  * The hub's word on a session, if what it was said of still holds at the head; else nothing happens. That makes it
@@ -14,7 +14,8 @@ export function decideVerdict(command: VerdictCommand, family: FamilyView, conte
     return { kind: "refused", refusal: refuse("NOT_FOUND", `no session ${command.session_id}`) };
   }
   const after = stillHolds(command, record.entity) ? judged(record.entity, command.to, context.at) : record.entity;
-  return stageLiveness(family, record, after, { actor: command.actor }, context);
+  const staging = new Staging(family, { actor: command.actor }, context);
+  return staging.accept([staging.stageSession(after)]);
 }
 
 function stillHolds({ condition, holds }: VerdictCommand, session: Session): boolean {
@@ -56,31 +57,4 @@ export function backOnline({ lost_at: _, ...session }: Session): Session {
 /** Its agent is given up. */
 export function endedAsFailed({ waiting_for: _, ...session }: Session, at: string): Session {
   return { ...session, status: "FAILED", liveness: "ended", ended_at: at };
-}
-
-/** The decision that makes of the session what it is `after`; none of its tasks is touched. */
-export function stageLiveness(
-  family: FamilyView,
-  record: SessionRecord,
-  after: Session,
-  cause: Cause,
-  context: DecideContext,
-): Decision {
-  const staging = new Staging(family, cause, context);
-  const result = staging.stageSession(after);
-  staging.finish();
-  return {
-    kind: "accepted",
-    changes: staging.changes,
-    session: staging.session,
-    tasks: [],
-    answer: {
-      session: staging.session ?? record,
-      created: false,
-      resumed: false,
-      results: [result],
-      seq: staging.changes.at(-1)?.seq ?? context.nextSeq - 1,
-      duplicate: false,
-    },
-  };
 }

@@ -2,6 +2,7 @@ import type { Actor, ChangeType, Session, Task } from "../../shared/entities.ts"
 import type { JsonObject } from "../../shared/json.ts";
 import { diffPatch } from "../../shared/merge-patch.ts";
 import type { PublishResult } from "../../shared/messages/changes-publish.ts";
+import type { Accepted, Answer } from "./commands.ts";
 import type { FamilyView, LogChange, SessionRecord, TaskRecord } from "./records.ts";
 
 /** Who caused the changes of one command; stands in each of them. */
@@ -24,9 +25,9 @@ export interface StagingContext {
 
 /** The changes of one command, numbered as if they were in the log already. What would change nothing is not staged. */
 export class Staging {
-  readonly changes: LogChange[] = [];
-  readonly tasks: TaskRecord[] = [];
-  session: SessionRecord | undefined;
+  readonly #changes: LogChange[] = [];
+  readonly #tasks: TaskRecord[] = [];
+  #session: SessionRecord | undefined;
   readonly #family: FamilyView;
   readonly #cause: Cause;
   readonly #context: StagingContext;
@@ -42,7 +43,7 @@ export class Staging {
     const entity = this.#stage("session", after.session_id, before?.entity, after, type);
     if (entity === undefined) return unchanged("session", before?.entity ?? after);
     const sameOwner = before !== undefined && before.entity.incarnation === entity.incarnation;
-    this.session = {
+    this.#session = {
       entity,
       appliedSeq: entity.seq,
       lastOp: sameOwner ? before.lastOp : 0,
@@ -56,7 +57,7 @@ export class Staging {
     const before = this.#family.task(after.task_id);
     const entity = this.#stage("task", after.task_id, before?.entity, after, type);
     if (entity === undefined) return unchanged("task", before?.entity ?? after);
-    this.tasks.push({
+    this.#tasks.push({
       entity,
       appliedSeq: entity.seq,
       editVersion: this.#cause.actor.kind === "hub" ? (before?.editVersion ?? 0) : entity.version,
@@ -64,17 +65,34 @@ export class Staging {
     return changed("task", entity.task_id, entity);
   }
 
-  /** Moves the session's marks to the last staged change; call once, after everything is staged. */
-  finish(): void {
-    const last = this.changes.at(-1);
-    const session = this.session ?? this.#family.session;
-    if (last === undefined || session === undefined) return;
-    const { op } = this.#cause;
-    this.session = {
-      ...session,
-      appliedSeq: last.seq,
-      ...(op === undefined ? {} : { lastOp: op, lastOpSeq: last.seq }),
+  /** The decision to make what was staged; `results` are those of staging, in the order of the request. */
+  accept(results: readonly PublishResult[], what: Partial<Pick<Answer, "created" | "resumed">> = {}): Accepted {
+    const session = this.#marked();
+    return {
+      kind: "accepted",
+      changes: this.#changes,
+      session,
+      tasks: this.#tasks,
+      answer: {
+        // Something was staged, or nothing could change: either way there is a session.
+        session: session ?? (this.#family.session as SessionRecord),
+        created: false,
+        resumed: false,
+        ...what,
+        results,
+        seq: this.#changes.at(-1)?.seq ?? this.#context.nextSeq - 1,
+        duplicate: false,
+      },
     };
+  }
+
+  /** The session with its marks at the last staged change; undefined when nothing was staged. */
+  #marked(): SessionRecord | undefined {
+    const last = this.#changes.at(-1);
+    const session = this.#session ?? this.#family.session;
+    if (last === undefined || session === undefined) return undefined;
+    const { op } = this.#cause;
+    return { ...session, appliedSeq: last.seq, ...(op === undefined ? {} : { lastOp: op, lastOpSeq: last.seq }) };
   }
 
   #stage<E extends Session | Task>(
@@ -87,13 +105,13 @@ export class Staging {
     const patch = before === undefined ? undefined : diffPatch(asJson(before), asJson(after));
     if (before !== undefined && patch === undefined) return undefined;
     const { at, nextSeq, stateEveryVersions } = this.#context;
-    const seq = nextSeq + this.changes.length;
+    const seq = nextSeq + this.#changes.length;
     const version = (before?.version ?? 0) + 1;
     const entity: E = { ...after, updated_at: at, version, seq };
     const changeType = type ?? (before === undefined || patch === undefined ? "created" : typeOf(before, after, patch));
     const replaces = changeType === "created" || changeType === "reopened";
     const { actor, incarnation, op, request_id } = this.#cause;
-    this.changes.push({
+    this.#changes.push({
       seq,
       kind,
       id,

@@ -1,5 +1,5 @@
 import { BOUNDS } from "../../server/bounds.ts";
-import type { Command, DecideContext, Decision } from "../../server/domain/commands.ts";
+import type { Accepted, Command, DecideContext, Decision } from "../../server/domain/commands.ts";
 import { decide } from "../../server/domain/decide.ts";
 import { EMPTY_HEAD, type Entry, Family, type LogChange } from "../../server/domain/records.ts";
 import type { Logger } from "../../server/ports.ts";
@@ -87,8 +87,6 @@ export function publishOf(
     ...over,
   };
 }
-
-type Accepted = Extract<Decision, { kind: "accepted" }>;
 
 /** A family that commands are applied to one after the other, as a hub does: decide, put, next. */
 export class Scene {

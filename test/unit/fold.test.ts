@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { Command } from "../../server/domain/commands.ts";
+import type { Accepted, Command } from "../../server/domain/commands.ts";
 import { foldChange, foldEntry } from "../../server/domain/fold.ts";
 import { Family, type LogChange } from "../../server/domain/records.ts";
-import { Staging, type Staging as StagingType } from "../../server/domain/staging.ts";
+import { Staging } from "../../server/domain/staging.ts";
 import { frozenCopy } from "../../server/memory/frozen-copy.ts";
 import { SessionStatus, TaskStatus } from "../../shared/entities.ts";
 import type { Edit } from "../../shared/messages/changes-publish.ts";
@@ -150,13 +150,11 @@ describe("what is folded from the log equals what was decided", () => {
 
 describe("the hub's own changes", () => {
   /** A verdict, as the hub logs it. */
-  function verdict(scene: Scene, liveness: "stale" | "lost", over: object = {}): StagingType {
+  function verdict(scene: Scene, liveness: "stale" | "lost", over: object = {}): Accepted {
     const session = scene.family.session;
     if (session === undefined) throw new Error("no session");
     const staging = new Staging(scene.family, { actor: { kind: "hub", id: "h1" } }, contextAfter(scene.seq));
-    staging.stageSession({ ...session.entity, liveness, ...over });
-    staging.finish();
-    return staging;
+    return staging.accept([staging.stageSession({ ...session.entity, liveness, ...over })]);
   }
 
   test("[P16] leave edit_version and ops where they are", () => {
