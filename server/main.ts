@@ -11,6 +11,10 @@ import type { Logger } from "./ports.ts";
 import { StartupError } from "./startup-error.ts";
 import { VERSION } from "./version.ts";
 
+/** Below the 30 s after which supervisors usually kill; a mongod of our own is told to end whenever this process ends. */
+const END_AT_MOST_MS = 25_000;
+/** A supervisor that signals a whole process group reaches a wrapper too, which passes the signal on. */
+const SAME_SIGNAL_MS = 500;
 const isTerminal = process.stdout.isTTY === true;
 /** Folder, mongod, hub: closed in reverse. */
 const parts = new OpenParts();
@@ -95,9 +99,6 @@ function greet(url: string, ownKey: FirstRunKey | undefined): void {
   console.log(lines.join("\n"));
 }
 
-/** A supervisor that signals a whole process group reaches a wrapper too, which passes the signal on. */
-const SAME_SIGNAL_MS = 500;
-
 /** The first signal ends in order, also where an operator's drain is under way; a second one at once. */
 function onSignals(log: Logger): void {
   let firstAt: number | undefined;
@@ -119,9 +120,6 @@ function onSignals(log: Logger): void {
     void end(1);
   });
 }
-
-/** Below the 30 s after which supervisors usually kill; a mongod of our own is told to end whenever this process ends. */
-const END_AT_MOST_MS = 25_000;
 
 /** Once, whoever calls, and in bounded time. */
 function end(code: number): Promise<void> {
