@@ -5,7 +5,7 @@ import type { Limits } from "../../shared/limits.ts";
 import type { ModeFrame } from "../../shared/messages/frames.ts";
 import type { Lease } from "../../shared/messages/lease.ts";
 import type { Closing, Welcome } from "../../shared/messages/notices.ts";
-import { AGENTS_NAMESPACE, PROTOCOL_VERSION, VIEWERS_NAMESPACE } from "../../shared/protocol.ts";
+import { AGENTS_NAMESPACE, VIEWERS_NAMESPACE } from "../../shared/protocol.ts";
 import type { BOUNDS } from "../bounds.ts";
 import type { Keys } from "../domain/access.ts";
 import type { Movable } from "../drain/move.ts";
@@ -308,7 +308,7 @@ export class Gateway {
   #welcome(peer: Peer): Welcome {
     const { hubId, clock, limits, lease, stalledAfterMs } = this.#options;
     return {
-      protocol: PROTOCOL_VERSION,
+      protocol: peer.protocol,
       hub_id: hubId,
       time: new Date(clock.now()).toISOString(),
       role: peer.identity.role,

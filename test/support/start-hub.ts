@@ -13,6 +13,10 @@ interface HubSettings {
   readonly port?: number;
   readonly key?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** Another checkout of this project than the one that the tests are in. */
+  readonly checkout?: string;
+  /** A module that Node loads before the hub. */
+  readonly preload?: string;
 }
 
 /** A hub in a process of its own, as a person would start it, on a MongoDB that outlives it. */
@@ -35,8 +39,9 @@ export interface HubProcess {
 export async function startHub(settings: HubSettings): Promise<HubProcess> {
   const port = settings.port ?? (await freePort());
   const key = settings.key ?? randomUUID();
-  const child = spawn(process.execPath, ["server/main.ts"], {
-    cwd: root,
+  const preload = settings.preload === undefined ? [] : ["--import", settings.preload];
+  const child = spawn(process.execPath, [...preload, "server/main.ts"], {
+    cwd: settings.checkout ?? root,
     stdio: ["ignore", "pipe", "pipe"],
     env: {
       ...process.env,
