@@ -25,8 +25,14 @@ export const BOUNDS = {
   commitDeadlineMs: 4_500,
   /** How often deadlines are looked at; deadline + sweep stays below the promised 5 s. */
   commitSweepMs: 250,
-  /** Random wait after a lost race, so that two hubs do not meet again in step. */
-  lostRaceJitterMs: 8,
+  /**
+   * In a project that several hubs write, each leaves every hub before it so long to append and to be heard of: about
+   * what both take on a loaded machine. At most so many hubs are waited for.
+   */
+  turnMs: 20,
+  turnHubs: 16,
+  /** Pause before the log is read again for the entry that won a race and cannot be read yet: doubles up to the next one. */
+  lostRaceLookMs: 2,
   /** Pause before an append with unknown outcome is sent again: doubles from first to last. */
   unknownRetryFirstMs: 50,
   unknownRetryLastMs: 1_000,
