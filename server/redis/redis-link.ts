@@ -78,6 +78,11 @@ export class RedisLink {
     return this.#isUp;
   }
 
+  /** Of publishes that Redis has not answered. */
+  get pendingBytes(): number {
+    return this.#pendingBytes;
+  }
+
   /** Whether a publish of so many bytes would be sent now. */
   canPublish(bytes: number): boolean {
     return this.#publishing.status === "ready" && this.#pendingBytes + bytes <= this.#options.bounds.fanOutPendingBytes;
