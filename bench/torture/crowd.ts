@@ -44,12 +44,13 @@ export class Crowd {
     };
     this.agents = Array.from({ length: agents }, (_, index) => {
       const own = random.fork();
-      // Agents of each project are on all hubs.
-      const hub = Math.floor(index / projects) % doors.length;
+      // The first project is written through all hubs, each other one through one.
+      const project = index % projects;
+      const hub = (project === 0 ? Math.floor(index / projects) : project) % doors.length;
       return new TortureAgent({
         doors: doorsFrom(hub),
         name: `agent-${index}`,
-        projectId: this.projects[index % projects] ?? "",
+        projectId: this.projects[project] ?? "",
         random: own,
         ledger: this.ledger,
         rest: rest({ hub, random: own }),

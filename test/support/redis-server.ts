@@ -20,7 +20,12 @@ export class RedisServer {
 
   async start(...settings: string[]): Promise<void> {
     const listen = ["--port", String(this.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
-    const [file = "", ...args] = [...tied(), this.#binary, ...listen, ...settings];
+    await this.startAs(...listen, ...settings);
+  }
+
+  /** With these words alone, which have to name its port. */
+  async startAs(...words: readonly string[]): Promise<void> {
+    const [file = "", ...args] = [...tied(), this.#binary, ...words];
     this.#process = spawn(file, args, { stdio: "ignore" });
     await eventually("redis answers", () => this.#answers(), 10_000);
   }

@@ -7,6 +7,8 @@ import type { Scenario, Scene } from "../scenario.ts";
 
 const BEFORE_MS = 15_000;
 const AFTER_MS = 8_000;
+/** So that what grows is what is kept, not garbage that waits to be collected. */
+const SMALL_HEAP = { NODE_OPTIONS: "--max-old-space-size=192 --max-semi-space-size=4" };
 /** What a hub may come to hold more than before; its own bounds for Redis are half of it. */
 const GROWTH_MIB = 64;
 
@@ -15,7 +17,7 @@ export const redisDown: Scenario = {
   question:
     "Redis is killed under load and started again: is everything acked, how far behind are remote viewers, when are they whole, and does a hub grow?",
   defaults: { seconds: 60 },
-  fleet: { hubs: 3, hasRedis: true },
+  fleet: { hubs: 3, hasRedis: true, env: SMALL_HEAP },
   moves: false,
   trouble: (scene) =>
     redisAway(scene, {
