@@ -25,6 +25,7 @@ const SETTLE_DEADLINE_MS = 30_000;
 export class Crowd {
   readonly ledger: Ledger = {
     publishes: [],
+    stays: [],
     anomalies: [],
     counts: { acked: 0, refused: 0, resent: 0, duplicates: 0, resumed: 0 },
   };

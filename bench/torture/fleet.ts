@@ -15,7 +15,8 @@ import type { Door } from "./torture-agent.ts";
 
 export interface FleetOptions {
   readonly hubs: number;
-  readonly hasRedis: boolean;
+  /** Proxied: each hub reaches it by a way of its own that can be broken. */
+  readonly redis: "none" | "direct" | "proxied";
   readonly env: Readonly<Record<string, string>>;
 }
 
@@ -36,17 +37,17 @@ interface Place {
 
 const DATABASE = "torture";
 
-/** Real processes: a mongod, hubs on it, and where wanted a Redis, which each hub reaches by a way that can be broken. */
+/** Real processes: a mongod, hubs on it, and where wanted a Redis between them. */
 export class Fleet {
   readonly mongod: RunningMongod;
   /** Undefined when hubs were to be without. */
   readonly redis: RedisServer | undefined;
-  /** One for each hub that has a Redis. */
+  /** One for each hub where Redis is proxied. */
   readonly proxies: readonly RedisProxy[];
   readonly #places: readonly Place[];
   readonly #closers: (() => unknown)[];
 
-  static async start({ hubs, hasRedis, env }: FleetOptions): Promise<Fleet> {
+  static async start({ hubs, redis: way, env }: FleetOptions): Promise<Fleet> {
     const closers: (() => unknown)[] = [];
     const stage = {
       add<T>(thing: T, close: (thing: T) => unknown): T {
@@ -55,19 +56,19 @@ export class Fleet {
       },
     };
     const mongod = await startMongod();
-    const redis = hasRedis ? new RedisServer(await findRedis(process.env, console.error), await freePort()) : undefined;
+    const redis = way === "none" ? undefined : await startRedis();
     if (redis) stage.add(redis, () => redis.kill());
-    await redis?.start();
     const places: Place[] = [];
     const proxies: RedisProxy[] = [];
     for (let index = 0; index < hubs; index++) {
-      const proxy = redis && (await RedisProxy.start(stage, redis.port));
+      const proxy = redis && way === "proxied" ? await RedisProxy.start(stage, redis.port) : undefined;
       if (proxy) proxies.push(proxy);
+      const redisUrl = (proxy ?? redis)?.url;
       const port = await freePort();
       const settings = {
         LOG_LEVEL: "error",
         HUB_ID: `hub-${index}`,
-        ...(proxy ? { REDIS_URL: proxy.url } : {}),
+        ...(redisUrl === undefined ? {} : { REDIS_URL: redisUrl }),
         ...env,
         DATA_DIR: temporaryFolder(),
       };
@@ -161,6 +162,12 @@ export class Fleet {
     if (place === undefined) throw new Error(`there is no hub ${index}`);
     return place;
   }
+}
+
+async function startRedis(): Promise<RedisServer> {
+  const redis = new RedisServer(await findRedis(process.env, console.error), await freePort());
+  await redis.start();
+  return redis;
 }
 
 function launch(mongod: RunningMongod, port: number, env: Place["env"]): Promise<StartingServer> {

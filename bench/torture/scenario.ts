@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { Random } from "../../test/support/random.ts";
 import { publishReport, type Verdict } from "../support/report.ts";
 import { percentiles } from "../support/statistics.ts";
-import { checkHistory, type History, type LoggedChange, RULES } from "./check-history.ts";
+import { checkHistory, type History, RULES } from "./check-history.ts";
+import { lossesIn } from "./check-losses.ts";
 import { collect } from "./collect.ts";
 import { Crowd, type Rest } from "./crowd.ts";
 import { Fleet, type FleetOptions } from "./fleet.ts";
@@ -103,9 +104,12 @@ export async function play(
   await fleet.stop();
 
   if (crowd.ledger.counts.acked === 0) crowd.ledger.anomalies.push("nothing was acked: nothing was tested");
+  const losses = lossesIn(history.entries, crowd.ledger.stays);
   const violations: Violation[] = [
     ...checkHistory(history),
-    ...lostSessions(history).map((detail) => ({ rule: "liveness", detail })),
+    ...losses
+      .filter(({ isWrong }) => isWrong)
+      .map(({ session }) => ({ rule: "liveness", detail: `${session} is lost` })),
     ...crowd.ledger.anomalies.map((detail) => ({ rule: "agents", detail })),
   ];
   const findings = judge(history);
@@ -124,7 +128,11 @@ export async function play(
         {
           title: "What happened",
           columns: ["figure", "value"],
-          rows: [...findings.rows, ...commonRows(history, crowd, unsettled, busySeconds)],
+          rows: [
+            ...findings.rows,
+            ...commonRows(history, crowd, unsettled, busySeconds),
+            ["sessions lost while no hub had their agent", losses.length],
+          ],
         },
       ],
       verdicts,
@@ -150,19 +158,10 @@ function pacedRest({ agents, changesPerSecond }: Settings): Rest {
   };
 }
 
-/** Every agent of the crowd came back in time, so that nobody may have been given up. */
-function lostSessions({ entries }: History): string[] {
-  return entries.flatMap(({ _id, changes }) => changes.filter(isLoss).map((change) => `${_id.p}/${change.id} is lost`));
-}
-
-function isLoss({ type, patch }: LoggedChange): boolean {
-  return type === "liveness" && patch?.liveness === "lost";
-}
-
 function ruleVerdicts(violations: readonly Violation[]): Verdict[] {
   const rules = {
     ...RULES,
-    liveness: "no session whose agent came back in time was lost",
+    liveness: "no session was lost while its agent was there",
     agents: "agents were resumed with token and last_op, and always answered",
   };
   return Object.entries(rules).map(([rule, claim]) => {

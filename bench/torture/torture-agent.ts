@@ -3,6 +3,7 @@ import type { Random } from "../../test/support/random.ts";
 import { BENCH_KEY } from "../support/processes.ts";
 import { type Ack, ConnectionLost, RawSocket } from "../support/raw-socket.ts";
 import type { PublishRecord } from "./check-history.ts";
+import type { Stay } from "./check-losses.ts";
 
 /** Where a hub is found, and which one of the fleet it is. */
 export interface Door {
@@ -25,6 +26,7 @@ interface AgentOptions {
 /** Things every agent adds to, in one place. */
 export interface Ledger {
   readonly publishes: PublishRecord[];
+  readonly stays: Stay[];
   /** What no correct hub does to a correct agent; each is a violation. */
   readonly anomalies: string[];
   readonly counts: { acked: number; refused: number; resent: number; duplicates: number; resumed: number };
@@ -37,6 +39,8 @@ interface Session {
   /** The last op that was acked. */
   lastOp: number;
   readonly tasks: Map<string, string>;
+  /** Wall clock at which it was last opened; undefined while it is open nowhere. */
+  openedAtMs: number | undefined;
 }
 
 interface Change {
@@ -155,6 +159,7 @@ export class TortureAgent {
       }
     } finally {
       clearInterval(beat);
+      this.#noteStay();
     }
   }
 
@@ -200,6 +205,14 @@ export class TortureAgent {
     }
     session.incarnation = incarnation;
     session.token = String(ack.token);
+    session.openedAtMs = Date.now();
+  }
+
+  #noteStay(): void {
+    const { id, openedAtMs } = this.#session;
+    if (openedAtMs === undefined) return;
+    this.#ledger.stays.push({ project_id: this.#projectId, session_id: id, fromMs: openedAtMs, toMs: Date.now() });
+    this.#session.openedAtMs = undefined;
   }
 
   /** True when it is known how the publish ended and the connection can be used further. */
@@ -244,7 +257,9 @@ export class TortureAgent {
     for (const { task_id, status } of body.changes ?? [])
       if (task_id !== undefined)
         this.#session.tasks.set(task_id, status ?? this.#session.tasks.get(task_id) ?? "PENDING");
-    if (event === "session:close") this.#session = this.#newSession();
+    if (event !== "session:close") return;
+    this.#noteStay();
+    this.#session = this.#newSession();
   }
 
   #note({ op, mark, body, attempts, sentMs }: Pending, outcome: PublishRecord["outcome"], ack?: Ack): void {
@@ -278,7 +293,7 @@ export class TortureAgent {
   #newSession(): Session {
     this.#sessionCount += 1;
     const id = `${this.#name}-${this.#sessionCount}`;
-    return { id, incarnation: 0, token: undefined, lastOp: 0, tasks: new Map() };
+    return { id, incarnation: 0, token: undefined, lastOp: 0, tasks: new Map(), openedAtMs: undefined };
   }
 
   #compose(): Pending {

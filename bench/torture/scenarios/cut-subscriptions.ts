@@ -11,7 +11,7 @@ export const cutSubscriptions: Scenario = {
   question:
     "Redis closes all subscribed connections every 3 s under load (CLIENT KILL TYPE PUBSUB): how long until viewers have what fell between?",
   defaults: { seconds: 60 },
-  fleet: { hubs: 3, hasRedis: true },
+  fleet: { hubs: 3, redis: "direct" },
   moves: false,
   trouble: async ({ settings, fleet }) => {
     const cuts: { readonly atMs: number; readonly closed: number }[] = [];

@@ -13,7 +13,7 @@ export const hubStopped: Scenario = {
   question:
     "One of three hubs is stopped for seconds under load (SIGSTOP) and goes on: do the others notice anything, and when are its own viewers whole?",
   defaults: { seconds: 60 },
-  fleet: { hubs: 3, hasRedis: true },
+  fleet: { hubs: 3, redis: "direct" },
   moves: false,
   trouble: async ({ settings, fleet, random }) => {
     const stops: { readonly hub: number; readonly fromMs: number; readonly toMs: number }[] = [];

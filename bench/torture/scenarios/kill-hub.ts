@@ -14,7 +14,7 @@ export const killHub: Scenario = {
   question:
     "The only hub is killed (kill -9) at random instants under load: is an acked change ever lost, doubled, or a gap unseen?",
   defaults: { seconds: 130, viewersPerProject: 2 },
-  fleet: { hubs: 1, hasRedis: false },
+  fleet: { hubs: 1, redis: "none" },
   moves: false,
   // As fast as the hub lets them, so that each kill meets publishes under way.
   rest:

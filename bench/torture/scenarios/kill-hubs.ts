@@ -11,7 +11,7 @@ export const killHubs: Scenario = {
   question:
     "One of two hubs is killed (kill -9) every 5 s, in turn, and clients go to the other: is anything lost, doubled or missed?",
   defaults: { seconds: 180 },
-  fleet: { hubs: 2, hasRedis: true, env: LEASE },
+  fleet: { hubs: 2, redis: "direct", env: LEASE },
   moves: true,
   trouble: async ({ settings, fleet, crowd }) => {
     const kills = { count: 0, unsettled: 0, beforeReady: 0 };

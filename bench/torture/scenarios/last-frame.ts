@@ -15,7 +15,7 @@ export const lastFrame: Scenario = {
   question:
     "What one hub tells another of a change gets lost, and then there is silence: when do the viewers there have it?",
   defaults: { seconds: 60, agents: 8, projects: 2 },
-  fleet: { hubs: 2, hasRedis: true },
+  fleet: { hubs: 2, redis: "proxied" },
   moves: false,
   rest: (_, gate) => gate.rest,
   trouble: async (scene) => {

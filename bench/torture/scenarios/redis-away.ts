@@ -17,7 +17,7 @@ export const redisDown: Scenario = {
   question:
     "Redis is killed under load and started again: is everything acked, how far behind are remote viewers, when are they whole, and does a hub grow?",
   defaults: { seconds: 60 },
-  fleet: { hubs: 3, hasRedis: true, env: SMALL_HEAP },
+  fleet: { hubs: 3, redis: "direct", env: SMALL_HEAP },
   moves: false,
   trouble: (scene) =>
     redisAway(scene, {

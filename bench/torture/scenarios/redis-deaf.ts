@@ -11,7 +11,7 @@ export const redisDeaf: Scenario = {
   question:
     "One hub's subscription goes deaf under load, its connection open and silent: when is that noticed, and its viewers whole?",
   defaults: { seconds: 60 },
-  fleet: { hubs: 2, hasRedis: true },
+  fleet: { hubs: 2, redis: "proxied" },
   moves: false,
   trouble: async ({ settings, fleet, random }) => {
     const rounds: { readonly hub: number; readonly atMs: number; readonly deafened: number }[] = [];
