@@ -110,6 +110,11 @@ export class Fleet {
     await this.#at(index).hub.kill();
   }
 
+  /** In order, as a supervisor ends it. */
+  async stopHub(index: number): Promise<void> {
+    await this.#at(index).hub.stop();
+  }
+
   /** The one that was killed comes again on its port; resolves when its process runs, `hubReady` when it answers. */
   async restartHub(index: number): Promise<void> {
     const place = this.#at(index);

@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
 import { play, type Scenario, type Settings, settingsOf } from "./scenario.ts";
 import { cutSubscriptions } from "./scenarios/cut-subscriptions.ts";
+import { drainHubs } from "./scenarios/drain-hubs.ts";
 import { hubStopped } from "./scenarios/hub-stopped.ts";
 import { killHub } from "./scenarios/kill-hub.ts";
 import { killHubs } from "./scenarios/kill-hubs.ts";
@@ -12,6 +13,7 @@ import { redisDeaf } from "./scenarios/redis-deaf.ts";
 const SCENARIOS: readonly Scenario[] = [
   killHub,
   killHubs,
+  drainHubs,
   redisDown,
   redisStopped,
   redisDeaf,
