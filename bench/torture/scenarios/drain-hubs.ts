@@ -17,7 +17,7 @@ export const drainHubs: Scenario = {
   question:
     "One of two hubs is drained (SIGTERM) every 5 s under load, in turn, and comes again: is anything lost, doubled or missed, and how long do viewers see nothing?",
   defaults: { seconds: 250 },
-  fleet: { hubs: 2, hasRedis: true, env: LEASE },
+  fleet: { hubs: 2, redis: "direct", env: LEASE },
   moves: true,
   trouble: async ({ settings, fleet, crowd }) => {
     const drains: Span[] = [];
