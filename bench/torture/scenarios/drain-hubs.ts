@@ -35,7 +35,7 @@ export const drainHubs: Scenario = {
       await sleep(Math.max(0, fromMs + DRAIN_EVERY_MS - performance.now()));
     }
     return ({ viewers }) => {
-      const tookMs = drains.map(({ fromMs, toMs }) => toMs - fromMs);
+      const tookMs = drains.map(({ fromMs, toMs }) => Math.round(toMs - fromMs));
       const blindMs = drains.flatMap((drain) => viewers.flatMap((viewer) => longestSilence(viewer, drain)));
       const { p50, p99, max } = percentiles(blindMs);
       return {
