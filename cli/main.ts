@@ -1,8 +1,10 @@
 import { Command, CommanderError } from "commander";
 import { CLIENT_VERSION } from "../client/version.ts";
+import { drainCommand } from "./commands/drain.ts";
 import { getCommand } from "./commands/get.ts";
 import { loginCommand } from "./commands/login.ts";
 import { publishCommand } from "./commands/publish.ts";
+import { resumeCommand } from "./commands/resume.ts";
 import { runCommand } from "./commands/run.ts";
 import { sessionsCommand } from "./commands/sessions.ts";
 import { startCommand } from "./commands/start.ts";
@@ -36,7 +38,8 @@ async function main(): Promise<void> {
     .enablePositionalOptions()
     .addHelpText("after", HELP);
   const reading = [watchCommand, tailCommand, sessionsCommand, getCommand];
-  for (const make of [startCommand, runCommand, ...reading, publishCommand, loginCommand]) program.addCommand(make());
+  const makers = [startCommand, runCommand, ...reading, publishCommand, drainCommand, resumeCommand, loginCommand];
+  for (const make of makers) program.addCommand(make());
   for (const command of [program, ...program.commands]) {
     command
       .exitOverride()

@@ -189,12 +189,12 @@ export class Connection {
     else if (closing.reconnect_after_ms !== undefined) this.#askedPauseMs = closing.reconnect_after_ms;
   }
 
-  /** Moves to another hub before this one shuts the door; the pauses of all its clients differ. */
+  /** Moves to another hub before this one shuts the door; the hub has spread its clients, so no pause on top of its own. */
   #drain(drain: Drain): void {
     this.#askedPauseMs = drain.reconnect_after_ms;
     this.afterOnLink(askedPauseMs(drain.reconnect_after_ms, this.#clock.random()), () => {
-      this.#askedPauseMs = undefined;
-      this.lost(new StateHubError("DRAINING", "the hub is shutting down"));
+      this.#askedPauseMs = 0;
+      this.lost(new StateHubError("DRAINING", "the hub drains and asked to connect again"));
     });
   }
 

@@ -27,6 +27,8 @@ export interface HubProcess {
   readonly pid: number;
   /** What it has printed so far. */
   output(): string;
+  /** Its exit code, or the signal that killed it. */
+  readonly ended: Promise<number | NodeJS.Signals | null>;
   /** Sends the signal and waits for the end. */
   kill(signal?: NodeJS.Signals): Promise<void>;
   /** In order, unless it has ended already. */
@@ -54,6 +56,7 @@ export async function startHub(settings: HubSettings): Promise<HubProcess> {
       ...settings.env,
     },
   });
+  const ended = once(child, "exit").then(([code, signal]) => code ?? signal);
   let output = "";
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding("utf8").on("data", (text: string) => {
@@ -78,7 +81,7 @@ export async function startHub(settings: HubSettings): Promise<HubProcess> {
     child.kill(signal);
     await exit;
   };
-  return { url, key, port, pid: child.pid ?? 0, output: () => output, kill, stop: () => kill("SIGTERM") };
+  return { url, key, port, pid: child.pid ?? 0, ended, output: () => output, kill, stop: () => kill("SIGTERM") };
 }
 
 /** Free just now; a test gives it to a process at once. */
