@@ -27,6 +27,7 @@ test.each([
   ["without Redis", false],
 ])(
   "[D12] [D21] [D2] four hubs write one hot project, %s: one log, each acked op once, the same for all viewers",
+  { timeout: 120_000 },
   async (_, hasRedis) => {
     const uri = stage.database().uri;
     const key = randomUUID();
