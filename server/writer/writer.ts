@@ -4,6 +4,7 @@ import type { Limits } from "../../shared/limits.ts";
 import type { BOUNDS } from "../bounds.ts";
 import type { Answer, Command } from "../domain/commands.ts";
 import type { Entry } from "../domain/records.ts";
+import { DRAINING } from "../drain/refusal.ts";
 import type { AppendOutcome, ChangeLog, Clock, Logger, ProjectionBatch, Projections } from "../ports.ts";
 import { pause } from "../timing.ts";
 import { AppendPace } from "./append-pace.ts";
@@ -63,7 +64,7 @@ export class Writer {
 
   /** Decides the command and makes it durable. Resolves, never rejects; at the latest after the commit deadline. */
   submit(projectId: string, command: Command, bytes: number): Promise<Outcome<Answer>> {
-    if (this.#stopped) return Promise.resolve(refused(refuse("DRAINING", "the hub stops; connect again")));
+    if (this.#stopped) return Promise.resolve(refused(DRAINING));
     const arriving = this.#arriving.get(projectId);
     const known = arriving === undefined ? this.#options.projects.known(projectId) : undefined;
     const overloaded = this.#overload(known, arriving?.length ?? 0, bytes);
