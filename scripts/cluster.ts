@@ -50,11 +50,19 @@ function announce(cluster: Cluster): void {
   else console.log(greeting(cluster.description, options.dataDir, isTerminal ? cluster.apiKey : undefined));
 }
 
+/** Ctrl-C reaches npm too, which passes it on. */
+const SAME_SIGNAL_MS = 500;
+
 /** The first signal stops everything in order, a second one ends at once: then the kernel stops what is left. */
 function onSignals(): void {
+  let firstAt = 0;
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(signal, () => {
-      if (ending !== undefined) process.exit(130);
+      if (ending !== undefined) {
+        if (performance.now() - firstAt > SAME_SIGNAL_MS) process.exit(130);
+        return;
+      }
+      firstAt = performance.now();
       say("stopping: hubs first, which tell their clients; once more ends it at once");
       void end(0);
     });

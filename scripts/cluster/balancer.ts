@@ -1,8 +1,8 @@
-import { freePort } from "../../server/embedded/port-check.ts";
 import { startBuiltInBalancer } from "./built-in-balancer.ts";
 import type { Certificate } from "./certificate.ts";
 import { type FoundHaproxy, haproxyProgram, statusUrl } from "./haproxy.ts";
 import { KeptProcess, type ProcessEvent } from "./kept-process.ts";
+import { portToKeep } from "./ports.ts";
 
 export interface BalancerSettings {
   /** Where clients connect. */
@@ -30,7 +30,7 @@ export async function startBalancer(
   tell: (event: ProcessEvent) => void,
 ): Promise<RunningBalancer> {
   if (haproxy === undefined) return await startBuiltInBalancer(settings);
-  const statusPort = await freePort();
+  const statusPort = await portToKeep();
   const program = haproxyProgram(haproxy.path, settings, statusPort);
   const kept = await KeptProcess.start(program, tell);
   return {

@@ -1,6 +1,11 @@
-import { freePort, isPortFree } from "../../server/embedded/port-check.ts";
+import { randomInt } from "node:crypto";
+import { isPortFree } from "../../server/embedded/port-check.ts";
 import { portOwner } from "../../server/embedded/port-owner.ts";
 import { StartupError } from "../../server/startup-error.ts";
+
+const LOWEST_PORT = 10_000;
+/** Linux begins there, other systems higher up. */
+const HIGHEST_PORT = 32_768;
 
 export interface Ports {
   readonly balancer: number;
@@ -31,6 +36,17 @@ async function portsFrom(first: number, count: number): Promise<number[]> {
 
 async function freePorts(count: number): Promise<number[]> {
   const ports = new Set<number>();
-  while (ports.size < count) ports.add(await freePort());
+  while (ports.size < count) ports.add(await portToKeep());
   return [...ports];
+}
+
+/**
+ * A free port for a program that may be started again: below those that the system gives to outgoing connections, since
+ * one of these could take it while the program is down. Random, so that clusters that start at once do not meet.
+ */
+export async function portToKeep(): Promise<number> {
+  for (;;) {
+    const port = randomInt(LOWEST_PORT, HIGHEST_PORT);
+    if (await isPortFree("127.0.0.1", port)) return port;
+  }
 }

@@ -1,7 +1,7 @@
 import { startEmbeddedMongod } from "../../server/embedded/embedded-mongod.ts";
-import { freePort } from "../../server/embedded/port-check.ts";
 import { findRedis } from "./find-redis.ts";
 import { KeptProcess, type ProcessEvent } from "./kept-process.ts";
+import { portToKeep } from "./ports.ts";
 import { redisProgram } from "./redis.ts";
 
 export interface Surroundings {
@@ -37,7 +37,7 @@ export async function provideRedis(dataDir: string, { env, say, tell }: Surround
     say("the hubs run without Redis: they follow each other through the log, within about a second");
     return undefined;
   }
-  const port = await freePort();
+  const port = await portToKeep();
   const kept = await KeptProcess.start(redisProgram(path, port, dataDir), tell);
   return { url: `redis://127.0.0.1:${port}`, stop: () => kept.stop() };
 }
