@@ -56,15 +56,15 @@ export async function rollingRestart(
 }
 
 async function restart(fleet: Fleet, name: string, bounds: typeof RESTART_BOUNDS): Promise<Restarted> {
-  const current = () => fleet.hubs().find((hub) => hub.name === name);
-  const former = current();
-  if (former?.pid === undefined) throw new StartupError(`there is no process of ${name}`);
-  fleet.terminate(former);
-  const stop_ms = await waitFor(`${name} (pid ${former.pid}) ends`, bounds.stopMs, () => current()?.pid !== former.pid);
+  const pidNow = () => fleet.hubs().find((hub) => hub.name === name)?.pid;
+  const pid = pidNow();
+  if (pid === undefined) throw new StartupError(`there is no process of ${name}`);
+  fleet.terminate({ name, pid });
+  const stop_ms = await waitFor(`${name} (pid ${pid}) ends`, bounds.stopMs, () => pidNow() !== pid);
   const ready_ms = await waitFor(
     `${name} is started again and ready`,
     bounds.readyMs,
-    async () => current()?.pid !== undefined && (await fleet.isReady(name)),
+    async () => pidNow() !== undefined && (await fleet.isReady(name)),
   );
   const rotation_ms = await waitFor(`the balancer sends connections to ${name}`, bounds.rotationMs, async () =>
     (await fleet.inRotation()).has(name),
