@@ -17,7 +17,7 @@ export class FaultyBus {
     return {
       state: { mode: "live" },
       trouble: undefined,
-      counts: { received: 0, garbage: 0, dropped: 0 },
+      counts: { received: 0, garbage: 0, dropped: 0, pending_bytes: 0 },
       publish: (entry) => {
         for (const hearer of this.#hearers) if (!own.has(hearer)) this.#say(wire, hearer, entry);
       },
