@@ -10,6 +10,7 @@ import { findHaproxy } from "../../scripts/cluster/haproxy.ts";
 import { localFleet } from "../../scripts/cluster/local-fleet.ts";
 import { type Restarted, rollingRestart } from "../../scripts/cluster/rolling-restart.ts";
 import { isAlive } from "../../server/embedded/process-identity.ts";
+import { BlindTimes } from "../support/blind-times.ts";
 import { ClusterProcess } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
 import { Stage } from "../support/test-hub.ts";
@@ -44,22 +45,6 @@ class Worker {
   async stop(): Promise<void> {
     this.#isStopping = true;
     await this.#running;
-  }
-}
-
-/** How long a follower was out of step, each time that it lost its hub. */
-class BlindTimes {
-  readonly ms: number[] = [];
-  #since: number | undefined;
-
-  constructor(follower: ProjectFollower) {
-    follower.on("state", ({ name }) => {
-      if (name !== "ready") this.#since ??= performance.now();
-    });
-    follower.on("synced", () => {
-      if (this.#since !== undefined) this.ms.push(Math.round(performance.now() - this.#since));
-      this.#since = undefined;
-    });
   }
 }
 

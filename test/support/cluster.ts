@@ -86,6 +86,11 @@ export class ClusterProcess {
     rmSync(this.dataDir, { recursive: true, force: true });
   }
 
+  /** For a process that ends before it could stop the cluster: asks it to, and does not wait. */
+  abandon(): void {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) this.#signal("SIGTERM");
+  }
+
   #hasStarted(): boolean {
     if (this.#child.exitCode !== null) throw new Error(`the cluster ended at its start:\n${this.#output}`);
     return this.events.some(({ event }) => event === "started");

@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { basename, dirname, join, matchesGlob, relative } from "node:path";
-import { type Copy, DockerfileParser, type Instruction, type JSONInstruction } from "dockerfile-ast";
+import { type Copy, DockerfileParser, type Instruction } from "dockerfile-ast";
 import { ROOT } from "./documents.ts";
 
 /** What the last stage of a Dockerfile says of the image. */
@@ -71,9 +71,9 @@ function carryOut(instruction: Instruction, image: Image, build: Build): Image {
     case "STOPSIGNAL":
       return { ...image, stopSignal: text };
     case "HEALTHCHECK":
-      return { ...image, healthCheck: words(instruction) };
+      return { ...image, healthCheck: words(text) };
     case "CMD":
-      return { ...image, command: words(instruction) };
+      return { ...image, command: words(text) };
     case "EXPOSE":
       return image;
     default:
@@ -81,9 +81,11 @@ function carryOut(instruction: Instruction, image: Image, build: Build): Image {
   }
 }
 
-/** `["node", "server/main.ts"]` of a CMD, also of one behind HEALTHCHECK. */
-function words(instruction: Instruction): string[] {
-  return (instruction as JSONInstruction).getJSONStrings().map((word) => JSON.parse(word.getValue()) as string);
+/** `["node", "server/main.ts"]`, also where options or CMD stand before it. */
+function words(text: string): string[] {
+  const list = /\[.*\]$/.exec(text)?.[0];
+  if (list === undefined) throw new Error(`not a list of words: ${text}`);
+  return JSON.parse(list) as string[];
 }
 
 function copy(instruction: Copy, image: Image, { stages, ignore }: Build): void {
