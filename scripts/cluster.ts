@@ -43,11 +43,20 @@ function optionsOrEnd(): ClusterOptions {
 }
 
 function announce(cluster: Cluster): void {
-  const { url, ca_file } = cluster.description;
-  // Without the certificate the address alone would be of no use.
-  if (isTerminal && ca_file === undefined) rememberHub({ url, key: cluster.apiKey, makeDefault: true });
+  if (isTerminal) remember(cluster);
   if (options.json) printJson({ event: "started", ...cluster.description });
   else console.log(greeting(cluster.description, options.dataDir, isTerminal ? cluster.apiKey : undefined));
+}
+
+/** Lets the command line tool of this user find the cluster without being told. */
+function remember({ description: { url, ca_file }, apiKey }: Cluster): void {
+  // Without the certificate the address alone would be of no use.
+  if (ca_file !== undefined) return;
+  try {
+    rememberHub({ url, key: apiKey, makeDefault: true });
+  } catch (error) {
+    say(`the cluster was not written to the user's list of hubs: ${(error as Error).message}`);
+  }
 }
 
 /** Ctrl-C reaches npm too, which passes it on. */
