@@ -1,11 +1,12 @@
 import { expect, test } from "vitest";
+import type { LoggedChange } from "../../bench/torture/check-history.ts";
 import { lossesIn, type Stay } from "../../bench/torture/check-losses.ts";
 
 const AT = Date.UTC(2026, 0, 1);
-const LOST = {
+const LOST: LoggedChange = {
   ...{ seq: 2, kind: "session", id: "s", session_id: "s", version: 2, actor: { kind: "hub", id: "h" } },
   ...{ type: "liveness", patch: { liveness: "lost" } },
-} as const;
+};
 const ENTRY = { _id: { p: "p", s: 2 }, to_seq: 2, epoch: "e", at: new Date(AT), changes: [LOST] };
 
 function stay(fromMs: number, toMs: number, session_id = "s"): Stay {
