@@ -118,7 +118,10 @@ function report(): void {
   const extra = Object.fromEntries(
     Object.entries(inStorm).map(([name, count]) => [name, count - ((usual[name] ?? 0) * stormMs) / BEFORE_MS]),
   );
-  const extraReads = Math.max(0, Object.values(extra).reduce((sum, count) => sum + count, 0));
+  const extraReads = Math.max(
+    0,
+    Object.values(extra).reduce((sum, count) => sum + count, 0),
+  );
   const { p99 } = during.acks;
   const verdicts: Verdict[] = [
     {
@@ -169,10 +172,12 @@ function report(): void {
         {
           title: "Acks of the bystanders, in ms",
           columns: ["when", "acks", "p50", "p90", "p99", "max", "errors"],
-          rows: [
-            ["before the kill", before],
-            ["until all were back", during],
-          ].map(([when, { acks, errors }]: any) => [
+          rows: (
+            [
+              ["before the kill", before],
+              ["until all were back", during],
+            ] as const
+          ).map(([when, { acks, errors }]) => [
             when,
             acks.count,
             round(acks.p50),
@@ -208,7 +213,9 @@ function report(): void {
 
 function backRow(who: string, { backAfterMs, how, refusals }: Returned): (string | number)[] {
   const list = (counts: Readonly<Record<string, number>>) =>
-    Object.entries(counts).map(([name, count]) => `${count} ${name}`).join(", ") || "–";
+    Object.entries(counts)
+      .map(([name, count]) => `${count} ${name}`)
+      .join(", ") || "–";
   const [p50, p99, last] = [backAfterMs.p50, backAfterMs.p99, backAfterMs.max].map((ms) => round(ms / 1000));
   return [who, backAfterMs.count, p50 ?? 0, p99 ?? 0, last ?? 0, list(how), list(refusals)];
 }

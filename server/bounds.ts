@@ -106,10 +106,23 @@ export const BOUNDS = {
   /** Sessions of a dead hub that are read by one query, and the rest between two passes over all of them. */
   orphansPerRead: 1_000,
   orphanPassMs: 1_000,
+  /**
+   * Sessions of a project that are loaded together when the first of them comes back from another hub, projects that are
+   * loaded at once, when they are loaded together again, and how long an open waits for it.
+   */
+  returnsPerProject: 1_000,
+  returnsAtOnce: 8,
+  returnsAgainMs: 30_000,
+  returnsWaitMs: 2_000,
+  /** Changes that are read beside those that a viewer missed, for others who missed a little more. */
+  replayMarginChanges: 100,
   /** Answers made for one join: begun anew when more was committed meanwhile than is kept. */
   joinAttempts: 10,
   /** A snapshot lives this long for its further pages; so many at once, with so many entities, whichever is less. */
   snapshotTtlMs: 60_000,
+  /** A join may be answered with a snapshot so old, and the frames of so many changes after it. */
+  snapshotReuseMs: 1_000,
+  snapshotReuseChanges: 200,
   snapshotsCached: 100,
   snapshotEntitiesCached: 200_000,
   /** A page of more than one entity is no larger: it is encoded in one go. Entities measured in one turn of the loop. */
@@ -152,4 +165,16 @@ export const BOUNDS = {
   viewerRequestsWaiting: 200,
   /** A connection that has not joined a namespace by then is closed. */
   connectTimeoutMs: 5_000,
+  /** Connections without an accepted CONNECT, those included that were refused and may read why: about 30 KB each. */
+  unconnected: 2_000,
+  /** TCP connections that the kernel keeps for us while we are busy; past it it drops SYNs, which costs clients seconds. */
+  listenBacklog: 4_096,
+  /** Of the pace at which new connections are taken, so much may come at once. */
+  acceptBurstMs: 250,
+  /** How often the event loop's lag is looked at, and from which lag on fewer connections are taken. */
+  loopLagEveryMs: 25,
+  acceptLagMs: 50,
+  /** The shortest and the longest pause that those are asked for who are not taken. */
+  acceptPauseLeastMs: 500,
+  acceptPauseMostMs: 30_000,
 } as const;

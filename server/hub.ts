@@ -9,11 +9,13 @@ import { Keys } from "./domain/access.ts";
 import { SessionTokens } from "./domain/session-token.ts";
 import { Arrivals } from "./following/arrivals.ts";
 import { HeadWatch } from "./following/head-watch.ts";
+import { Replays } from "./following/replays.ts";
 import { Snapshots } from "./following/snapshots.ts";
 import { createHttpApp } from "./http/app.ts";
 import { createHttpServer } from "./http/http-server.ts";
 import { ActiveTime } from "./liveness/active-time.ts";
 import { Owners } from "./liveness/owners.ts";
+import { ReturningSessions } from "./liveness/returning-sessions.ts";
 import { LOCAL_FAN_OUT } from "./local-fan-out.ts";
 import { databaseTrouble } from "./mongo/database-trouble.ts";
 import { explainMongoError, isMongoError } from "./mongo/explain-error.ts";
@@ -156,6 +158,8 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
     clock,
     log,
     corsAllowOrigins: config.CORS_ALLOW_ORIGINS,
+    maxConnections: config.MAX_CONNECTIONS,
+    maxConnectsPerSecond: config.MAX_CONNECTS_PER_SECOND,
     onAgentGone: (agent) => owners.release(agent),
     onViewerGone: (viewer) => leaveAll(rooms, viewer),
   });
@@ -232,7 +236,8 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
       heartbeats,
       tokens: new SessionTokens(stores.tokenSecret),
       snapshots,
-      following: { projects, snapshots, changeLog, limits, bounds },
+      following: { projects, snapshots, replays: new Replays({ changeLog, bounds }), limits, bounds },
+      returning: new ReturningSessions({ projects, heldSessions: stores.heldSessions, clock, log, bounds }),
       limits,
       lease: () => liveness.lease(),
       log,
@@ -252,7 +257,7 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
     });
   });
   await fanOut.start();
-  return { hubId, port: await listen(http, config.HOST, config.PORT) };
+  return { hubId, port: await listen(http, config.HOST, config.PORT, bounds.listenBacklog) };
 }
 
 /** Redis where there is one. Its client is loaded only then: a hub without it need not carry it. */
@@ -286,13 +291,13 @@ async function settle(isSettled: () => boolean): Promise<void> {
   while (!isSettled() && performance.now() < until) await pause(10);
 }
 
-function listen(http: HttpServer, host: string, port: number): Promise<number> {
+function listen(http: HttpServer, host: string, port: number, backlog: number): Promise<number> {
   return new Promise((resolve, reject) => {
     http.once("error", (error: NodeJS.ErrnoException) => {
       const taken = error.code === "EADDRINUSE" ? `port ${port} is in use; set PORT=${port + 1}` : error.message;
       reject(new StartupError(`cannot listen on ${host}:${port}: ${taken}`, { cause: error }));
     });
-    http.listen(port, host, () => resolve((http.address() as AddressInfo).port));
+    http.listen({ port, host, backlog }, () => resolve((http.address() as AddressInfo).port));
   });
 }
 

@@ -93,7 +93,7 @@ abstract class Client {
     } catch (error) {
       this.#drop();
       const data = error instanceof ConnectRefused ? error.data : {};
-      count(counted.refusals, data.code ?? "unreachable");
+      count(counted.refusals, data.code ?? (error as Error).message);
       return pauseAfter(attempt, data.retry_after_ms);
     }
   }

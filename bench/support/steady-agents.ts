@@ -95,7 +95,8 @@ function window({ from, to }: { readonly from: number; readonly to: number }): {
 /** Stops publishing and waits for the answers that are due. */
 async function settle(_: null): Promise<void> {
   pacing = { changesPerSecond: 0, extraBytes: 0 };
-  for (let wait = 0; unanswered.size > 0 && wait < 500; wait += 1) await new Promise((resolve) => setTimeout(resolve, TICK_MS));
+  for (let wait = 0; unanswered.size > 0 && wait < 500; wait += 1)
+    await new Promise((resolve) => setTimeout(resolve, TICK_MS));
 }
 
 export const operations = { open, pace, window, settle };

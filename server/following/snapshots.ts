@@ -23,6 +23,7 @@ interface Kept {
   readonly snapshot: Snapshot;
   readonly pageStarts: readonly number[];
   /** Monotonic. */
+  readonly builtAt: number;
   readonly until: number;
 }
 
@@ -56,6 +57,17 @@ export class Snapshots {
     const kept = await this.#current(project);
     await this.turn();
     return this.#page(kept, 0);
+  }
+
+  /**
+   * First page for a join, which is sent what comes after it: it may be a little older, if what was committed since is
+   * in memory. So however many join a project while it changes, it is read once in `snapshotReuseMs`.
+   */
+  async joined(project: Project): Promise<SnapshotPage> {
+    const newest = this.#newest.get(project.id);
+    if (newest === undefined || !this.#isReusable(newest, project)) return this.first(project);
+    await this.turn();
+    return this.#page(newest, 0);
   }
 
   /** A further page; `malformed` for what is no cursor of this project, `gone` when its snapshot is no longer kept. */
@@ -114,13 +126,24 @@ export class Snapshots {
       bytes: bounds.snapshotPageBytes,
       slice: bounds.snapshotSlice,
     });
-    const until = clock.monotonic() + bounds.snapshotTtlMs;
-    const kept: Kept = { id: randomBytes(8).toString("hex"), projectId, snapshot, pageStarts, until };
+    const builtAt = clock.monotonic();
+    const until = builtAt + bounds.snapshotTtlMs;
+    const kept: Kept = { id: randomBytes(8).toString("hex"), projectId, snapshot, pageStarts, builtAt, until };
     this.#kept.set(kept.id, kept);
     this.#newest.set(projectId, kept);
     this.#entities += sizeOf(kept);
     this.#expire();
     return kept;
+  }
+
+  #isReusable({ builtAt, snapshot }: Kept, { head, recent }: Project): boolean {
+    const { clock, bounds } = this.#options;
+    return (
+      snapshot.epoch === head.epoch &&
+      clock.monotonic() - builtAt < bounds.snapshotReuseMs &&
+      head.seq - snapshot.seq <= bounds.snapshotReuseChanges &&
+      recent.after(snapshot.seq, head.seq) !== undefined
+    );
   }
 
   #page(kept: Kept, index: number): SnapshotPage {

@@ -10,10 +10,12 @@ import type { BOUNDS } from "../bounds.ts";
 import type { Keys } from "../domain/access.ts";
 import type { Clock, Logger } from "../ports.ts";
 import { pause } from "../timing.ts";
+import { AcceptBrake } from "./accept-brake.ts";
 import { AgentConnection } from "./agent-connection.ts";
 import { Dispatch, type DispatchOptions, type Route } from "./dispatch.ts";
 import { authenticate, type Peer } from "./handshake.ts";
 import { jsonParser } from "./json-parser.ts";
+import { LoopLag } from "./loop-lag.ts";
 import { isAllowedOrigin } from "./origin.ts";
 import { EngineOutbox, transportSocket } from "./outbox.ts";
 import { RequestGate } from "./request-gate.ts";
@@ -32,6 +34,9 @@ export interface GatewayOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly corsAllowOrigins: readonly string[];
+  readonly maxConnections: number;
+  /** 0: as many as come. */
+  readonly maxConnectsPerSecond: number;
   readonly onAgentGone: (connection: AgentConnection) => void;
   readonly onViewerGone: (connection: ViewerConnection) => void;
 }
@@ -56,6 +61,9 @@ interface ConsumerEvents {
 }
 
 const TOO_BIG = 1009;
+/** Asked of those who are not even upgraded, and at least of those who find the hub full. */
+const UPGRADE_PAUSE_MS = 2_000;
+const FULL_PAUSE_MS = 10_000;
 const REFUSALS_PER_MINUTE = 100;
 /** How long a refused or told-off client may take to read why, before its connection is cut. */
 const FAREWELL_MS = 500;
@@ -83,12 +91,21 @@ export class Gateway {
   readonly #slow: SlowConsumers;
   /** Engine connections that have sent a CONNECT. */
   readonly #claimed = new WeakSet<object>();
+  readonly #lag: LoopLag;
+  readonly #brake: AcceptBrake;
   /** The lease that agents are being told, or were told last. */
   #told: Lease | undefined;
 
   constructor(options: GatewayOptions) {
     this.#options = options;
     this.#slow = new SlowConsumers({ ...options, queueBytes: options.limits.queue_bytes });
+    this.#lag = new LoopLag(options);
+    this.#brake = new AcceptBrake({
+      ...options,
+      perSecond: options.maxConnectsPerSecond,
+      lagMs: () => this.#lag.ms,
+      random: Math.random,
+    });
     this.#io = new Server({
       transports: ["websocket"],
       serveClient: false,
@@ -182,6 +199,10 @@ export class Gateway {
     return this.#io.engine?.clientsCount ?? 0;
   }
 
+  get #accepted(): number {
+    return this.#agents.sockets.size + this.#viewers.sockets.size;
+  }
+
   /** Connected agents. */
   get agents(): number {
     return this.#agents.sockets.size;
@@ -200,6 +221,7 @@ export class Gateway {
   /** Tells everybody why, lets them read it, and closes all connections. */
   async close(reason: Closing): Promise<void> {
     this.#slow.stop();
+    this.#lag.stop();
     if (this.#io.engine === undefined) return;
     this.#agents.local.emit("closing", reason);
     this.#viewers.local.emit("closing", reason);
@@ -223,6 +245,10 @@ export class Gateway {
     const { origin, host } = request.headers;
     if (!isAllowedOrigin(origin, host, this.#options.corsAllowOrigins)) {
       return refuse("FORBIDDEN", "this Origin is not in CORS_ALLOW_ORIGINS");
+    }
+    if (this.connections - this.#accepted >= this.#options.bounds.unconnected) {
+      const message = "too many connections have not been accepted yet";
+      return { code: "OVERLOADED", message, retry_after_ms: UPGRADE_PAUSE_MS };
     }
     const protocol = new URL(request.url ?? "", "http://hub").searchParams.get("EIO");
     return protocol === "4" ? undefined : refuse("VALIDATION", "this hub speaks Engine.IO 4");
@@ -292,7 +318,19 @@ export class Gateway {
     this.#claimed.add(conn);
     const peer = authenticate(handshake, this.#options.keys);
     forgetRequest(socket);
-    return peer;
+    // After the key, which costs microseconds: strangers must not use up what agents need to come back.
+    return "code" in peer ? peer : (this.#overload() ?? peer);
+  }
+
+  #overload(): Refusal | undefined {
+    const { maxConnections } = this.#options;
+    if (this.#accepted >= maxConnections) {
+      const message = `the hub holds ${maxConnections} connections, which is all that it takes`;
+      return { code: "OVERLOADED", message, retry_after_ms: Math.round(FULL_PAUSE_MS * (1 + Math.random())) };
+    }
+    const pauseMs = this.#brake.take();
+    if (pauseMs === undefined) return undefined;
+    return { code: "OVERLOADED", message: "too many connect at once", retry_after_ms: pauseMs };
   }
 
   #welcome(peer: Peer): Welcome {
@@ -366,10 +404,11 @@ export class Gateway {
 }
 
 /** The library would answer 400 whatever it was, for a wrong protocol even behind a 101. */
-function answerUpgrade({ socket }: IncomingMessage, { code, message }: Refusal): void {
+function answerUpgrade({ socket }: IncomingMessage, { code, message, retry_after_ms }: Refusal): void {
   const status = ERRORS[code].status;
   const body = JSON.stringify({ code, message });
-  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: application/json`;
+  const retry = retry_after_ms === undefined ? "" : `\r\nRetry-After: ${Math.ceil(retry_after_ms / 1_000)}`;
+  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close${retry}\r\nContent-Type: application/json`;
   socket.end(`${head}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
 }
 

@@ -9,6 +9,7 @@ import type { SessionTokens } from "../../domain/session-token.ts";
 import type { Heartbeats } from "../../liveness/heartbeats.ts";
 import type { Leases } from "../../liveness/leases.ts";
 import type { Owners } from "../../liveness/owners.ts";
+import type { ReturningSessions } from "../../liveness/returning-sessions.ts";
 import { accepted, type Outcome, refused } from "../../writer/outcome.ts";
 import type { Projects } from "../../writer/projects.ts";
 import type { Writer } from "../../writer/writer.ts";
@@ -21,6 +22,7 @@ export interface OpenSessionDeps {
   readonly owners: Owners;
   readonly leases: Leases;
   readonly heartbeats: Heartbeats;
+  readonly returning: ReturningSessions;
   readonly tokens: SessionTokens;
   readonly limits: Limits;
   /** What agents are told now. */
@@ -55,6 +57,7 @@ export async function openSession(
   leases.onOwnerSeen(projectId, sessionId, command.proven_incarnation);
   connection.opening += 1;
   try {
+    if (command.proven_incarnation > 0) await deps.returning.prepare(projectId, sessionId);
     const outcome = await writer.submit(projectId, command, bytes);
     if (!outcome.ok) return outcome;
     const { session, created, resumed, seq } = outcome.value;
