@@ -120,7 +120,8 @@ export const BOUNDS = {
   joinAttempts: 10,
   /** A snapshot lives this long for its further pages; so many at once, with so many entities, whichever is less. */
   snapshotTtlMs: 60_000,
-  /** A join may be answered with a snapshot so old, and the frames of so many changes after it. */
+  /** After so many joins with one snapshot, further ones get it while it is so old, and frames of so many changes. */
+  snapshotReuseJoins: 4,
   snapshotReuseMs: 1_000,
   snapshotReuseChanges: 200,
   snapshotsCached: 100,
@@ -165,10 +166,15 @@ export const BOUNDS = {
   viewerRequestsWaiting: 200,
   /** A connection that has not joined a namespace by then is closed. */
   connectTimeoutMs: 5_000,
-  /** Connections without an accepted CONNECT, those included that were refused and may read why: about 30 KB each. */
+  /**
+   * Connections without an accepted CONNECT, about 30 KB each: those that wait for their upgrade, those that have not sent
+   * it, and those that were refused and may read why.
+   */
   unconnected: 2_000,
   /** TCP connections that the kernel keeps for us while we are busy; past it it drops SYNs, which costs clients seconds. */
-  listenBacklog: 4_096,
+  listenBacklog: 1_024,
+  /** Upgrades to WebSocket in one turn of the event loop: about 3 ms. */
+  upgradesPerTurn: 8,
   /** Of the pace at which new connections are taken, so much may come at once. */
   acceptBurstMs: 250,
   /** How often the event loop's lag is looked at, and from which lag on fewer connections are taken. */

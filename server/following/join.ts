@@ -71,5 +71,5 @@ async function answerJoin(project: Project, since: Position | undefined, options
 }
 
 async function snapshot(project: Project, reason: SnapshotReason, { snapshots }: Options): Promise<ProjectJoined> {
-  return { mode: "snapshot", reason, ...(await snapshots.joined(project)) };
+  return { mode: "snapshot", reason, ...(await snapshots.forJoin(project)) };
 }

@@ -53,10 +53,9 @@ export class Replays {
   /** Entries that hold the changes after `seq` up to `to`. */
   async #entries(projectId: string, seq: number, to: number): Promise<Entry[] | undefined> {
     const { changeLog, bounds } = this.#options;
-    const entries: Entry[] = [];
     const first = await changeLog.readHolding(projectId, seq + 1);
     if (first === undefined) return undefined;
-    entries.push(first);
+    const entries = [first];
     for (let last = first; last.to_seq < to; ) {
       const page = await changeLog.readAfter(projectId, last.from_seq, bounds.entriesPerRead);
       for (const entry of page) {

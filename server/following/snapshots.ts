@@ -24,6 +24,8 @@ interface Kept {
   readonly pageStarts: readonly number[];
   /** Monotonic. */
   readonly builtAt: number;
+  /** Joins that were answered with it. */
+  joins: number;
   readonly until: number;
 }
 
@@ -60,14 +62,15 @@ export class Snapshots {
   }
 
   /**
-   * First page for a join, which is sent what comes after it: it may be a little older, if what was committed since is
-   * in memory. So however many join a project while it changes, it is read once in `snapshotReuseMs`.
+   * First page for a join, which is sent what comes after it. Where many join at once it may be a little older, if what
+   * was committed since is in memory: however many they are, the project is read once in `snapshotReuseMs`.
    */
-  async joined(project: Project): Promise<SnapshotPage> {
+  async forJoin(project: Project): Promise<SnapshotPage> {
     const newest = this.#newest.get(project.id);
-    if (newest === undefined || !this.#isReusable(newest, project)) return this.first(project);
+    const kept = newest !== undefined && this.#isReusable(newest, project) ? newest : await this.#current(project);
+    kept.joins += 1;
     await this.turn();
-    return this.#page(newest, 0);
+    return this.#page(kept, 0);
   }
 
   /** A further page; `malformed` for what is no cursor of this project, `gone` when its snapshot is no longer kept. */
@@ -128,7 +131,15 @@ export class Snapshots {
     });
     const builtAt = clock.monotonic();
     const until = builtAt + bounds.snapshotTtlMs;
-    const kept: Kept = { id: randomBytes(8).toString("hex"), projectId, snapshot, pageStarts, builtAt, until };
+    const kept: Kept = {
+      id: randomBytes(8).toString("hex"),
+      projectId,
+      snapshot,
+      pageStarts,
+      builtAt,
+      joins: 0,
+      until,
+    };
     this.#kept.set(kept.id, kept);
     this.#newest.set(projectId, kept);
     this.#entities += sizeOf(kept);
@@ -136,10 +147,11 @@ export class Snapshots {
     return kept;
   }
 
-  #isReusable({ builtAt, snapshot }: Kept, { head, recent }: Project): boolean {
+  #isReusable({ builtAt, joins, snapshot }: Kept, { head, recent }: Project): boolean {
     const { clock, bounds } = this.#options;
     return (
       snapshot.epoch === head.epoch &&
+      joins >= bounds.snapshotReuseJoins &&
       clock.monotonic() - builtAt < bounds.snapshotReuseMs &&
       head.seq - snapshot.seq <= bounds.snapshotReuseChanges &&
       recent.after(snapshot.seq, head.seq) !== undefined

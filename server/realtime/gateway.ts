@@ -21,6 +21,7 @@ import { EngineOutbox, transportSocket } from "./outbox.ts";
 import { RequestGate } from "./request-gate.ts";
 import type { RoomEmitter } from "./rooms.ts";
 import { type Consumer, SlowConsumers } from "./slow-consumers.ts";
+import { UpgradeQueue } from "./upgrade-queue.ts";
 import { ViewerConnection } from "./viewer-connection.ts";
 
 export interface GatewayOptions {
@@ -91,6 +92,7 @@ export class Gateway {
   readonly #slow: SlowConsumers;
   /** Engine connections that have sent a CONNECT. */
   readonly #claimed = new WeakSet<object>();
+  readonly #upgrades: UpgradeQueue;
   readonly #lag: LoopLag;
   readonly #brake: AcceptBrake;
   /** The lease that agents are being told, or were told last. */
@@ -99,6 +101,7 @@ export class Gateway {
   constructor(options: GatewayOptions) {
     this.#options = options;
     this.#slow = new SlowConsumers({ ...options, queueBytes: options.limits.queue_bytes });
+    this.#upgrades = new UpgradeQueue(options.bounds);
     this.#lag = new LoopLag(options);
     this.#brake = new AcceptBrake({
       ...options,
@@ -118,8 +121,12 @@ export class Gateway {
       parser: jsonParser,
       allowRequest: (request, decide) => {
         const refusal = this.#refusalOfUpgrade(request);
-        if (refusal !== undefined) answerUpgrade(request, refusal);
-        decide(null, refusal === undefined);
+        if (refusal === undefined) {
+          this.#upgrades.push(request.socket, () => decide(null, true));
+          return;
+        }
+        answerUpgrade(request, refusal);
+        decide(null, false);
       },
     });
     this.#agents = this.#io.of(AGENTS_NAMESPACE);
@@ -222,6 +229,7 @@ export class Gateway {
   async close(reason: Closing): Promise<void> {
     this.#slow.stop();
     this.#lag.stop();
+    this.#upgrades.stop();
     if (this.#io.engine === undefined) return;
     this.#agents.local.emit("closing", reason);
     this.#viewers.local.emit("closing", reason);
@@ -246,7 +254,8 @@ export class Gateway {
     if (!isAllowedOrigin(origin, host, this.#options.corsAllowOrigins)) {
       return refuse("FORBIDDEN", "this Origin is not in CORS_ALLOW_ORIGINS");
     }
-    if (this.connections - this.#accepted >= this.#options.bounds.unconnected) {
+    const unconnected = this.#upgrades.size + this.connections - this.#accepted;
+    if (unconnected >= this.#options.bounds.unconnected) {
       const message = "too many connections have not been accepted yet";
       return { code: "OVERLOADED", message, retry_after_ms: UPGRADE_PAUSE_MS };
     }
