@@ -64,13 +64,20 @@ export class RawSocket {
         reject(error);
       };
       const fail = (reason: string) => end(new ConnectionLost(reason));
-      const timer = setTimeout(() => fail("connecting took too long"), options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS);
+      let step = "upgrade";
+      const late = () => fail(`the ${step} took too long`);
+      const timer = setTimeout(late, options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS);
+      ws.on("upgrade", () => {
+        step = "Engine.IO handshake";
+      });
       ws.on("error", (error) => fail(error.message));
       ws.on("close", () => fail("closed while connecting"));
       ws.on("message", (data: Buffer) => {
         const packet = data.toString();
-        if (packet.startsWith("0")) ws.send(`40${options.namespace},${JSON.stringify(options.auth)}`);
-        else if (packet === "2") ws.send("3");
+        if (packet.startsWith("0")) {
+          step = "CONNECT";
+          ws.send(`40${options.namespace},${JSON.stringify(options.auth)}`);
+        } else if (packet === "2") ws.send("3");
         else if (packet.startsWith(`44${options.namespace},`)) end(new ConnectRefused(packet));
         else if (packet.startsWith(`40${options.namespace},`)) {
           clearTimeout(timer);
