@@ -44,28 +44,36 @@ export class Replays {
     const { head } = project;
     // Those who come next stood a little before this one, perhaps.
     const early = Math.max(0, seq - this.#options.bounds.replayMarginChanges);
+    const found = await this.#entriesAfter(project.id, early, head.seq);
     const entries =
-      (await this.#entries(project.id, early, head.seq)) ?? (await this.#entries(project.id, seq, head.seq));
-    if (entries !== undefined) project.remember(head, entries);
-    return entries?.filter(({ to_seq }) => to_seq > seq);
+      (found[0]?.from_seq ?? head.seq + 1) <= seq + 1 ? found : await this.#withFirst(project.id, seq, found);
+    if (!isWhole(entries, seq, head.seq)) return undefined;
+    project.remember(head, entries);
+    return entries.filter(({ to_seq }) => to_seq > seq);
   }
 
-  /** Entries that hold the changes after `seq` up to `to`. */
-  async #entries(projectId: string, seq: number, to: number): Promise<Entry[] | undefined> {
+  /** Entries that begin after `seq` and not after `to`. */
+  async #entriesAfter(projectId: string, seq: number, to: number): Promise<readonly Entry[]> {
     const { changeLog, bounds } = this.#options;
-    const first = await changeLog.readHolding(projectId, seq + 1);
-    if (first === undefined) return undefined;
-    const entries = [first];
-    for (let last = first; last.to_seq < to; ) {
-      const page = await changeLog.readAfter(projectId, last.from_seq, bounds.entriesPerRead);
-      for (const entry of page) {
-        if (entry.from_seq !== last.to_seq + 1) return undefined;
-        if (entry.from_seq > to) return entries;
-        entries.push(entry);
-        last = entry;
-      }
-      if (page.length === 0) return undefined;
+    const entries: Entry[] = [];
+    for (;;) {
+      const page = await changeLog.readAfter(projectId, entries.at(-1)?.from_seq ?? seq, bounds.entriesPerRead);
+      entries.push(...page.filter(({ from_seq }) => from_seq <= to));
+      if (page.length < bounds.entriesPerRead || (page.at(-1)?.to_seq ?? to) >= to) return entries;
     }
-    return entries;
   }
+
+  /** With the entry before them, a long one in the midst of which the viewer stands. */
+  async #withFirst(projectId: string, seq: number, entries: readonly Entry[]): Promise<readonly Entry[]> {
+    const first = await this.#options.changeLog.readHolding(projectId, seq + 1);
+    return first === undefined ? entries : [first, ...entries.filter(({ from_seq }) => from_seq > first.to_seq)];
+  }
+}
+
+/** Without a hole, and all that there is after `seq` up to `to`: the log may have been trimmed. */
+function isWhole(entries: readonly Entry[], seq: number, to: number): boolean {
+  const first = entries[0];
+  const last = entries.at(-1);
+  if (first === undefined || last === undefined || first.from_seq > seq + 1 || last.to_seq < to) return false;
+  return entries.every((entry, index) => index === 0 || entry.from_seq === (entries[index - 1]?.to_seq ?? 0) + 1);
 }

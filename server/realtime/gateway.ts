@@ -415,7 +415,7 @@ export class Gateway {
 /** The library would answer 400 whatever it was, for a wrong protocol even behind a 101. */
 function answerUpgrade({ socket }: IncomingMessage, { code, message, retry_after_ms }: Refusal): void {
   const status = ERRORS[code].status;
-  const body = JSON.stringify({ code, message });
+  const body = JSON.stringify({ code, message, ...(retry_after_ms === undefined ? {} : { retry_after_ms }) });
   const retry = retry_after_ms === undefined ? "" : `\r\nRetry-After: ${Math.ceil(retry_after_ms / 1_000)}`;
   const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close${retry}\r\nContent-Type: application/json`;
   socket.end(`${head}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);

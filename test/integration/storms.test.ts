@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from "vitest";
+import { connectAgent } from "../../client/index.ts";
 import { eventually } from "../support/eventually.ts";
 import { RawSocket, type UpgradeRefused } from "../support/raw-socket.ts";
 import { Stage, type TestHub } from "../support/test-hub.ts";
@@ -72,6 +73,16 @@ describe("[H20] [H21] many that connect at once", () => {
     expect(Math.max(...tries)).toBeLessThanOrEqual(4);
   });
 
+  test("the SDK comes in by itself, at its place in the line", async () => {
+    const hub = await stage.hub({ env: { MAX_CONNECTS_PER_SECOND: "1" } });
+    const coming = ["a", "b", "c"].map((name) => {
+      const one = connectAgent({ url: hub.url, key: hub.key, agentId: name });
+      return stage.add(one, () => one.close()).open({ sessionId: name, machineId: "m" });
+    });
+    const acks = coming.map((session) => session.publish([{ kind: "session", metadata: { in: true } }]));
+    await Promise.all(acks);
+  });
+
   test("strangers do not use up what is there for those with a key", async () => {
     const hub = await stage.hub({ env: { MAX_CONNECTS_PER_SECOND: "4" } });
     const stranger = { ...hub, key: "00000000-0000-4000-8000-000000000000" };
@@ -107,7 +118,7 @@ describe("[H23] connections that are not accepted", () => {
   });
 });
 
-describe("[H26] connections at all", () => {
+describe("[H24] connections at all", () => {
   test("are bounded: one more is told to come back later, and is taken when there is room", async () => {
     const hub = await stage.hub({ env: { MAX_CONNECTIONS: "3" } });
     const held = await Promise.all([1, 2, 3].map(() => knock(hub)));

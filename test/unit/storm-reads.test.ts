@@ -72,7 +72,7 @@ async function fill(hub: Core): Promise<void> {
   await Promise.all(SESSIONS.map((id) => hub.answer("p", openOf(id))));
 }
 
-describe("[H24] sessions that come back from a hub that is gone", () => {
+describe("sessions that come back from a hub that is gone", () => {
   test("are read together, by the first of them", () => {
     const world = new World();
     return world.run(async () => {
@@ -126,7 +126,7 @@ describe("[H24] sessions that come back from a hub that is gone", () => {
   });
 });
 
-describe("[H25] viewers that come back to a project at once", () => {
+describe("viewers that come back to a project at once", () => {
   test("share one read of what they missed, also those who stood a little earlier", () => {
     const world = new World();
     return world.run(async () => {
@@ -146,7 +146,9 @@ describe("[H25] viewers that come back to a project at once", () => {
       expect(answers.map(({ changes }) => changes.map(({ seq }) => seq))).toEqual(
         [66, 61, 70, 63].map((from) => Array.from({ length: 71 - from }, (_, index) => from + index)),
       );
-      expect(world.reads.readHolding).toBe(1);
+      // Two of them to catch up: a project that nobody has followed may have gone on.
+      expect(world.reads).toMatchObject({ readHead: 1, readAfter: 3 });
+      expect(world.reads.readHolding).toBeUndefined();
       return [gone, hub];
     });
   });
