@@ -3,8 +3,12 @@ import { ID_PATTERN } from "../../shared/ids.ts";
 import { BOUNDS } from "../bounds.ts";
 import type { Entry, LogChange } from "../domain/records.ts";
 
+/** What hubs say to one another beside entries: "I hear myself", "look whether you missed something". */
+export type Note = "probe" | "behind";
+
 /**
- * An entry between hubs, form 1: `[1][tag, 8 bytes][MAC, 16 bytes][the entry as JSON]`.
+ * An entry between hubs, form 1: `[1][tag, 8 bytes][MAC, 16 bytes][the entry as JSON]`. A note is the same without the
+ * body; its MAC is over its name.
  *
  * The tag is new for every hub process, so that it knows its own messages. The MAC is made with a secret that lives in
  * the database: what carries it was committed by a hub of this very database, so that nobody who can reach Redis, and
@@ -36,6 +40,18 @@ export class EntryWire {
     } catch {
       return undefined;
     }
+  }
+
+  /** A note as it goes over the wire. */
+  seal(note: Note): Buffer {
+    return Buffer.concat([this.#head, this.#mac(this.#head, Buffer.from(note))]);
+  }
+
+  /** Whether a hub of this database has sent this note. */
+  isSealed(note: Note, message: unknown): boolean {
+    if (!Buffer.isBuffer(message) || message.length !== BODY_AT || message[0] !== VERSION[0]) return false;
+    const mac = this.#mac(message.subarray(0, HEAD_BYTES), Buffer.from(note));
+    return timingSafeEqual(mac, message.subarray(HEAD_BYTES));
   }
 
   #mac(head: Buffer, body: Buffer): Buffer {

@@ -3,7 +3,7 @@ import type { BOUNDS } from "../bounds.ts";
 import type { Entry } from "../domain/records.ts";
 import type { FanOut, FanOutCounts, FanOutState, Logger } from "../ports.ts";
 import { pause } from "../timing.ts";
-import { EntryWire } from "./entry-wire.ts";
+import { EntryWire, type Note } from "./entry-wire.ts";
 import { RedisLink } from "./redis-link.ts";
 import type { RedisAddress } from "./redis-url.ts";
 
@@ -70,10 +70,9 @@ export class RedisFanOut implements FanOut {
     const { publisher, subscriber } = this.#link.facade((message, deliver) => this.#onMessage(message, deliver));
     namespace.adapter = createShardedAdapter(publisher, subscriber, { channelPrefix: prefix })(namespace);
     namespace.on("entry", (message) => this.#take(message));
-    namespace.on("probe", () => this.#understand());
-    namespace.on("behind", () => {
-      this.#understand();
-      for (const listener of this.#onDoubt) listener();
+    namespace.on("probe", (message) => this.#isOurs("probe", message));
+    namespace.on("behind", (message) => {
+      if (this.#isOurs("behind", message)) this.#doubt();
     });
     this.#timer = setInterval(() => this.#tick(), bounds.probeEveryMs);
   }
@@ -151,13 +150,18 @@ export class RedisFanOut implements FanOut {
   #take(message: unknown): void {
     const entry = this.#wire.decode(message);
     if (entry === undefined) return;
-    this.#understand();
+    this.#isUnderstood = true;
     this.counts.received += 1;
     for (const listener of this.#onEntry) listener(entry, (message as Buffer).length);
   }
 
-  #understand(): void {
-    this.#isUnderstood = true;
+  #isOurs(note: Note, message: unknown): boolean {
+    this.#isUnderstood = this.#wire.isSealed(note, message);
+    return this.#isUnderstood;
+  }
+
+  #doubt(): void {
+    for (const listener of this.#onDoubt) listener();
   }
 
   #onEcho(): void {
@@ -167,7 +171,7 @@ export class RedisFanOut implements FanOut {
     this.#options.log.info({}, "fan-out through Redis is live");
     this.#settleDebt();
     // What was published before the subscription began is in the log.
-    for (const listener of this.#onDoubt) listener();
+    this.#doubt();
   }
 
   #tick(): void {
@@ -183,13 +187,17 @@ export class RedisFanOut implements FanOut {
   }
 
   #probe(): void {
-    this.#options.namespace.serverSideEmit("probe", this.#wire.tag);
+    this.#say("probe");
   }
 
   #settleDebt(): void {
     if (!this.#owesOthers) return;
     this.#owesOthers = false;
-    this.#options.namespace.serverSideEmit("behind", this.#wire.tag);
+    this.#say("behind");
+  }
+
+  #say(note: Note): void {
+    this.#options.namespace.serverSideEmit(note, this.#wire.seal(note));
   }
 
   #degrade(reason: string): void {

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import type { HeldSessions, Projections } from "../../server/ports.ts";
 import type { Session } from "../../shared/entities.ts";
-import { AT } from "../support/entries.ts";
+import { sampleSession } from "../support/entries.ts";
 
 interface Both {
   readonly projections: Projections;
@@ -21,12 +21,7 @@ export function heldSessionsContract(name: string, fresh: () => Promise<Both>): 
     async function write(...sessions: readonly Partial<Session>[]): Promise<void> {
       const records = sessions.map((over) => {
         seq += 1;
-        const entity: Session = {
-          ...{ session_id: "s", project_id: "p", status: "ACTIVE", liveness: "online", machine_id: "m" },
-          ...{ environment: "production", metadata: {}, incarnation: 1, created_at: AT, updated_at: AT },
-          ...{ version: 1, seq },
-          ...over,
-        };
+        const entity = sampleSession({ seq, ...over });
         return { entity, appliedSeq: seq, lastOp: 0, lastOpSeq: 0, editVersion: 1 };
       });
       await projections.write({ sessions: records, tasks: [] });

@@ -2,25 +2,11 @@ import { describe, expect, test } from "vitest";
 import type { SessionRecord } from "../../server/domain/records.ts";
 import type { LostSessions, Projections } from "../../server/ports.ts";
 import type { Session } from "../../shared/entities.ts";
-import { atSecond } from "../support/entries.ts";
+import { atSecond, sampleSession } from "../support/entries.ts";
 
 function session(sessionId: string, over: Partial<Session>): SessionRecord {
-  const entity: Session = {
-    session_id: sessionId,
-    project_id: "p",
-    status: "ACTIVE",
-    liveness: "lost",
-    machine_id: "m",
-    hub_id: "hub.1",
-    environment: "production",
-    metadata: {},
-    incarnation: 3,
-    created_at: atSecond(0),
-    updated_at: atSecond(0),
-    version: 1,
-    seq: 1,
-    ...over,
-  };
+  const lost = { session_id: sessionId, liveness: "lost", hub_id: "hub.1", incarnation: 3 } as const;
+  const entity = sampleSession({ ...lost, ...over });
   return { entity, appliedSeq: 1, lastOp: 0, lastOpSeq: 0, editVersion: 1 };
 }
 

@@ -2,24 +2,10 @@ import { beforeEach, describe, expect, test } from "vitest";
 import type { SessionRecord, TaskRecord } from "../../server/domain/records.ts";
 import type { Projections } from "../../server/ports.ts";
 import type { Session, Task } from "../../shared/entities.ts";
-import { atSecond } from "../support/entries.ts";
+import { atSecond, sampleSession } from "../support/entries.ts";
 
 function session(over: Partial<Session> & { version?: number } = {}, appliedSeq = over.seq ?? 1): SessionRecord {
-  const entity: Session = {
-    session_id: "s",
-    project_id: "p",
-    status: "ACTIVE",
-    liveness: "online",
-    machine_id: "m",
-    environment: "production",
-    metadata: { list: [null, 1], deep: { a: "ü" } },
-    incarnation: 1,
-    created_at: atSecond(0),
-    updated_at: atSecond(0),
-    version: 1,
-    seq: 1,
-    ...over,
-  };
+  const entity = sampleSession({ metadata: { list: [null, 1], deep: { a: "ü" } }, ...over });
   return { entity, appliedSeq, lastOp: 3, lastOpSeq: 1, editVersion: entity.version };
 }
 

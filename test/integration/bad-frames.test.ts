@@ -1,6 +1,4 @@
-import { inspect } from "node:util";
-import { Server } from "socket.io";
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { z } from "zod";
 import { ChangesPublish } from "../../shared/messages/changes-publish.ts";
 import { HandshakeAuth } from "../../shared/messages/handshake.ts";
@@ -12,49 +10,17 @@ import { SessionClose } from "../../shared/messages/session-close.ts";
 import { SessionOpen } from "../../shared/messages/session-open.ts";
 import { faultsOf } from "../support/bad-values.ts";
 import { eventually } from "../support/eventually.ts";
-import { type Namespace, RawSocket, rawJoined, type UpgradeRefused } from "../support/raw-socket.ts";
-import { rawHttp, rest } from "../support/rest.ts";
-import { Stage, type TestHub } from "../support/test-hub.ts";
-import { agent, type Json, viewer, type Wire } from "../support/wire.ts";
+import { type Namespace, RawSocket } from "../support/raw-socket.ts";
+import { rest } from "../support/rest.ts";
+import { UndisturbedHub } from "../support/undisturbed-hub.ts";
+import { agent, type Json } from "../support/wire.ts";
 
-/** One hub and one well-behaved agent and viewer for the whole file: nothing below may ever disturb them. */
-const lasting = new Stage();
-const stage = new Stage();
-let hub: TestHub;
-let bystander: Wire;
-let follower: Wire;
-let op = 0;
-
-beforeAll(async () => {
-  hub = await lasting.hub({ overrides: { bounds: { connectTimeoutMs: 400 } } });
-  bystander = await agent(lasting, hub, "bystander");
-  await bystander.askOk("session:open", { session_id: "bystander", project_id: "b", machine_id: "m" });
-  follower = await viewer(lasting, hub);
-  await follower.askOk("project:join", { project_id: "b" });
-});
-afterEach(async () => {
-  await stage.clear();
-  await expectUndisturbed();
-});
-afterAll(lasting.clear);
-
-/** The hub lives, and others are served as ever. */
-async function expectUndisturbed(): Promise<void> {
-  op += 1;
-  const changes = [{ kind: "session", metadata: { op } }];
-  const message = { session_id: "bystander", incarnation: 1, op, changes };
-  const { seq } = await bystander.askOk("changes:publish", message);
-  await eventually("the follower sees it", () => follower.messages("changes").at(-1)?.to_seq === seq);
-}
-
-const raw = (namespace: Namespace, auth?: object) => rawJoined(stage, hub, namespace, auth);
+/** Nothing below may ever disturb others. */
+const served = new UndisturbedHub({ connectTimeoutMs: 400 });
+const { stage } = served;
 const OPEN = { session_id: "s", project_id: "p", machine_id: "m" };
 const askJson = (socket: RawSocket, namespace: Namespace, event: string, message: unknown) =>
   socket.ask(namespace, JSON.stringify([event, message]));
-
-async function sessionsOf(projectId: string): Promise<Json[]> {
-  return (await (await viewer(stage, hub)).askOk("project:join", { project_id: projectId })).sessions;
-}
 
 describe("frames", () => {
   test("[L2] [L3] an agent's frame of 32,768 bytes is taken, one byte more closes with 1009 and applies nothing", async () => {
@@ -62,13 +28,13 @@ describe("frames", () => {
       const start = `42/agents,["session:open",{"session_id":"${sessionId}","project_id":"l2","machine_id":"m","ignored":"`;
       return `${start}${"x".repeat(bytes - start.length - 3)}"}]`;
     };
-    const socket = await raw("/agents");
+    const socket = await served.raw("/agents");
     // The Engine.IO packet type in front of it is part of the frame.
     socket.send(sized(32_768, "fits").replace("42/agents,", "42/agents,7").replace("xx", "x"));
     await socket.hears("43/agents,7");
     socket.send(sized(32_769, "large").replace("42/agents,", "42/agents,8").replace("xx", "x"));
     expect(await socket.ends()).toBe(1009);
-    expect((await sessionsOf("l2")).map((session) => session.session_id)).toEqual(["fits"]);
+    expect((await served.sessionsOf("l2")).map((session) => session.session_id)).toEqual(["fits"]);
   });
 
   test("[L2] [L3] a viewer's frame of 4,096 bytes is taken, one byte more closes with 1009 and is not answered", async () => {
@@ -76,7 +42,7 @@ describe("frames", () => {
       const start = `42/viewers,${id}["project:leave",{"project_id":"l2","ignored":"`;
       return `${start}${"x".repeat(bytes - start.length - 3)}"}]`;
     };
-    const socket = await raw("/viewers");
+    const socket = await served.raw("/viewers");
     socket.send(sized(4_096, 7));
     expect(await socket.hears("43/viewers,7")).toEqual([{ ok: true }]);
     socket.send(sized(4_097, 8));
@@ -85,8 +51,8 @@ describe("frames", () => {
   });
 
   test("[L2] a frame over the limit before the CONNECT is closed with 1009 too", async () => {
-    const socket = await RawSocket.open(stage, hub);
-    socket.send(`40/agents,{"key":"${hub.key}","ignored":"${"x".repeat(40_000)}"}`);
+    const socket = await RawSocket.open(stage, served.hub);
+    socket.send(`40/agents,{"key":"${served.hub.key}","ignored":"${"x".repeat(40_000)}"}`);
     expect(await socket.ends()).toBe(1009);
   });
 
@@ -99,7 +65,7 @@ describe("frames", () => {
     ["an event with a million attachments", '451000000-/agents,["session:open",{}]'],
     ["an ack with an attachment", '461-/agents,1[{"_placeholder":true,"num":0}]'],
   ])("[G1] %s closes the connection", async (_what, frame) => {
-    const socket = await raw("/agents");
+    const socket = await served.raw("/agents");
     socket.send(frame);
     await socket.ends();
   });
@@ -125,7 +91,7 @@ describe("frames", () => {
     ["a CONNECT whose auth is a string", '40/viewers,"key"'],
     ["10,000 open brackets", `42/agents,1${"[".repeat(10_000)}`],
   ])("[H11] %s closes its own connection", async (_what, frame) => {
-    const socket = await raw("/agents");
+    const socket = await served.raw("/agents");
     socket.send(frame);
     await socket.ends();
   });
@@ -133,7 +99,7 @@ describe("frames", () => {
   test.each(["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"])(
     "[H11] the reserved event name %s closes its own connection",
     async (name) => {
-      const socket = await raw("/agents");
+      const socket = await served.raw("/agents");
       socket.send(`42/agents,1${JSON.stringify([name, {}])}`);
       await socket.ends();
     },
@@ -145,7 +111,7 @@ describe("frames", () => {
     ["a pong too many", "3"],
     ["an event without content", "42/agents,"],
   ])("[A6] %s does no harm", async (_what, frame) => {
-    const socket = await raw("/agents");
+    const socket = await served.raw("/agents");
     socket.send(frame);
     expect(await askJson(socket, "/agents", "heartbeat", { sessions: [] })).toEqual({ ok: true });
   });
@@ -153,7 +119,7 @@ describe("frames", () => {
   test.each(["99999999999999999999999", `1${"0".repeat(400)}`, "1 2", "0x10"])(
     "[H11] the ack id %s harms nobody",
     async (id) => {
-      const socket = await raw("/agents");
+      const socket = await served.raw("/agents");
       socket.send(`42/agents,${id}["heartbeat",{"sessions":[]}]`);
       await eventually(
         "an answer or the end",
@@ -163,7 +129,7 @@ describe("frames", () => {
   );
 
   test("[H11] 20,000 fragments of one byte do no harm", async () => {
-    const socket = await raw("/agents");
+    const socket = await served.raw("/agents");
     socket.sendFragments(`42/agents,1["heartbeat",{"sessions":[],"ignored":"${"x".repeat(20_000)}"}]`);
     await eventually(
       "an answer or the end",
@@ -193,7 +159,7 @@ describe("structure", () => {
   ];
 
   async function expectRefused(hidden: string): Promise<void> {
-    const socket = await raw("/agents");
+    const socket = await served.raw("/agents");
     await askJson(socket, "/agents", "session:open", { ...OPEN, project_id: "hidden" });
     await Promise.all(
       places(hidden).map(async ([event, where, message]) => {
@@ -234,7 +200,7 @@ describe("structure", () => {
     const keys = (count: number) =>
       JSON.stringify(Object.fromEntries(Array.from({ length: count }, (_, n) => [`k${n}`, 1])));
     await expectRefused(keys(65));
-    const socket = await raw("/agents");
+    const socket = await served.raw("/agents");
     const good = await socket.ask(
       "/agents",
       `["session:open",{"session_id":"k64","project_id":"k","machine_id":"m","metadata":${keys(64)}}]`,
@@ -243,7 +209,7 @@ describe("structure", () => {
   });
 
   test("[G12] depth: 11 levels in a message are taken, 12 and 10,000 are VALIDATION", async () => {
-    const socket = await raw("/agents");
+    const socket = await served.raw("/agents");
     const nested = (levels: number) => `{"sessions":[],"unknown":${"[".repeat(levels - 1)}${"]".repeat(levels - 1)}}`;
     expect(await socket.ask("/agents", `["heartbeat",${nested(11)}]`)).toEqual({ ok: true });
     expect((await socket.ask("/agents", `["heartbeat",${nested(12)}]`)).error.code).toBe("VALIDATION");
@@ -256,7 +222,7 @@ describe("structure", () => {
   });
 
   test("[L4] [L3] characters are code points: 500 of two UTF-16 units each make a title, 501 do not", async () => {
-    const socket = await raw("/agents");
+    const socket = await served.raw("/agents");
     await askJson(socket, "/agents", "session:open", { ...OPEN, project_id: "l4" });
     const publish = (title: string) =>
       askJson(socket, "/agents", "changes:publish", {
@@ -270,7 +236,7 @@ describe("structure", () => {
   });
 
   test("[G11] [M1] strings and keys with odd characters and names come back as they were sent", async () => {
-    const socket = await raw("/agents");
+    const socket = await served.raw("/agents");
     const names = Object.getOwnPropertyNames(Object.prototype).filter(
       (name) => !/^(__proto__|constructor)$/.test(name),
     );
@@ -284,10 +250,10 @@ describe("structure", () => {
     };
     const answer = await askJson(socket, "/agents", "session:open", { ...OPEN, project_id: "odd", metadata });
     expect(answer.session.metadata).toEqual(metadata);
-    expect((await sessionsOf("odd"))[0].metadata).toEqual(metadata);
-    const shown = await rest(hub, "GET /sessions/s?project_id=odd");
+    expect((await served.sessionsOf("odd"))[0].metadata).toEqual(metadata);
+    const shown = await rest(served.hub, "GET /sessions/s?project_id=odd");
     expect(shown.body.metadata).toEqual(metadata);
-    const history = await rest(hub, "GET /sessions/s/changes?project_id=odd");
+    const history = await rest(served.hub, "GET /sessions/s/changes?project_id=odd");
     expect(history.body.items[0].state.metadata).toEqual(metadata);
   });
 });
@@ -355,7 +321,7 @@ describe("every field of every message", () => {
   test.each(messages)(
     "[E5] [A5] [P1] %s %s: a bad field is named in the refusal, and nothing is applied",
     async (namespace, event, schema, good) => {
-      const owner = await agent(stage, hub, "owner");
+      const owner = await agent(stage, served.hub, "owner");
       const { session } = await owner.askOk("session:open", {
         ...SESSION,
         project_id: "fields",
@@ -366,7 +332,7 @@ describe("every field of every message", () => {
       expect(faults.length).toBeGreaterThan(20);
       // Fewer on one connection than would close it.
       for (let start = 0; start < faults.length; start += 90) {
-        const socket = await raw(namespace, namespace === "/agents" ? { agent_id: "owner" } : {});
+        const socket = await served.raw(namespace, namespace === "/agents" ? { agent_id: "owner" } : {});
         await Promise.all(
           faults.slice(start, start + 90).map(async ({ field, what, json }) => {
             const answer = await socket.ask(namespace, `[${JSON.stringify(event)},${json}]`);
@@ -388,15 +354,15 @@ describe("every field of every message", () => {
         expect(socket.isOpen).toBe(true);
         socket.vanish();
       }
-      expect(await sessionsOf("fields")).toEqual([session]);
+      expect(await served.sessionsOf("fields")).toEqual([session]);
     },
   );
 
   test("[H5] a bad field of the CONNECT's auth is refused and named", async () => {
-    const faults = faultsOf(HandshakeAuth, { key: hub.key, protocol: 1, agent_id: "a", client: "c/1" });
+    const faults = faultsOf(HandshakeAuth, { key: served.hub.key, protocol: 1, agent_id: "a", client: "c/1" });
     await Promise.all(
       faults.map(async ({ field, what, json }) => {
-        const socket = await RawSocket.open(stage, hub);
+        const socket = await RawSocket.open(stage, served.hub);
         socket.send(`40/agents,${json}`);
         // What is no object at all is no CONNECT either: closed without a word.
         if (field !== "") {
@@ -414,10 +380,10 @@ describe("every field of every message", () => {
 
 describe("acks and arguments", () => {
   test("[A4] a request without an ack callback is not applied", async () => {
-    const socket = await raw("/agents");
+    const socket = await served.raw("/agents");
     socket.send(`42/agents,${JSON.stringify(["session:open", { ...OPEN, project_id: "noack" }])}`);
     expect(await askJson(socket, "/agents", "heartbeat", { sessions: [] })).toEqual({ ok: true });
-    expect(await sessionsOf("noack")).toEqual([]);
+    expect(await served.sessionsOf("noack")).toEqual([]);
     await askJson(socket, "/agents", "session:open", { ...OPEN, project_id: "noack" });
     const publish = { session_id: "s", incarnation: 1, op: 1, changes: [{ kind: "session", status: "IDLE" }] };
     socket.send(`42/agents,${JSON.stringify(["changes:publish", publish])}`);
@@ -425,14 +391,14 @@ describe("acks and arguments", () => {
       `42/agents,${JSON.stringify(["session:close", { session_id: "s", incarnation: 1, op: 2, status: "FAILED" }])}`,
     );
     expect(await askJson(socket, "/agents", "heartbeat", { sessions: [] })).toEqual({ ok: true });
-    expect((await sessionsOf("noack"))[0]).toMatchObject({ status: "ACTIVE", version: 1 });
+    expect((await served.sessionsOf("noack"))[0]).toMatchObject({ status: "ACTIVE", version: 1 });
   });
 
   test("[A4] a join without an ack callback joins nothing", async () => {
-    const socket = await raw("/viewers");
+    const socket = await served.raw("/viewers");
     socket.send('42/viewers,["project:join",{"project_id":"b"}]');
     expect(await askJson(socket, "/viewers", "project:leave", { project_id: "x" })).toEqual({ ok: true });
-    await expectUndisturbed();
+    await served.expectUndisturbed();
     expect(socket.packets.filter((packet) => packet.startsWith('42/viewers,["changes"'))).toEqual([]);
   });
 
@@ -446,7 +412,7 @@ describe("acks and arguments", () => {
     ["an array", '["session:open",[{"session_id":"s","machine_id":"m"}]]'],
     ["true", '["heartbeat",true]'],
   ])("[A1] %s instead of one object is VALIDATION", async (_what, args) => {
-    const socket = await raw("/agents");
+    const socket = await served.raw("/agents");
     expect(await socket.ask("/agents", args)).toMatchObject({ ok: false, error: { code: "VALIDATION" } });
   });
 
@@ -461,13 +427,13 @@ describe("acks and arguments", () => {
     "",
     "a\0b",
   ])("[A6] [E8] the unknown event %j is VALIDATION UNKNOWN_EVENT", async (event) => {
-    const socket = await raw("/agents");
+    const socket = await served.raw("/agents");
     const answer = await askJson(socket, "/agents", event, {});
     expect(answer.error).toMatchObject({ code: "VALIDATION", details: { reason: "UNKNOWN_EVENT" } });
   });
 
   test("[A6] an event without a name, or with a number for a name, is unknown and shows nothing of the hub", async () => {
-    const socket = await raw("/agents");
+    const socket = await served.raw("/agents");
     socket.send("42/agents,77");
     const [answer] = await socket.hears("43/agents,77");
     expect(answer.error).toMatchObject({ code: "VALIDATION", message: "an event without a name" });
@@ -475,13 +441,13 @@ describe("acks and arguments", () => {
   });
 
   test("[A6] unknown events without ack do no harm", async () => {
-    const socket = await raw("/agents");
+    const socket = await served.raw("/agents");
     for (let n = 0; n < 50; n++) socket.send('42/agents,["nonsense",{}]');
     expect(await askJson(socket, "/agents", "heartbeat", { sessions: [] })).toEqual({ ok: true });
   });
 
   test("[L10] [H8] 100 refusals within a minute: closing TOO_MANY_ERRORS, then the end, and nothing more is applied", async () => {
-    const socket = await raw("/agents");
+    const socket = await served.raw("/agents");
     const open = JSON.stringify(["session:open", { ...OPEN, project_id: "toomany" }]);
     socket.sendAtOnce([
       ...Array.from({ length: 50 }, (_, n) => `42/agents,${n}["session:open",{}]`),
@@ -495,251 +461,6 @@ describe("acks and arguments", () => {
     await socket.ends(2_000);
     expect(socket.packets.filter((packet) => packet.startsWith("43/agents,")).length).toBe(50);
     expect(socket.packets.at(-1)).toBe("41/agents,");
-    expect(await sessionsOf("toomany")).toEqual([]);
-  });
-});
-
-describe("connections", () => {
-  const connect = (auth: object, namespace = "/agents") => `40${namespace},${JSON.stringify(auth)}`;
-
-  async function refusal(frame: string, options: Parameters<typeof RawSocket.open>[2] = {}): Promise<Json> {
-    const socket = await RawSocket.open(stage, hub, options);
-    socket.send(frame);
-    const { data } = await socket.hears("44/agents,");
-    await socket.ends(1_500);
-    return data;
-  }
-
-  test("[K2] [H4] [K11] no, an empty, a malformed and an unknown key: the same refusal, then the end within 1 s", async () => {
-    const unknown = "0d7e3a55-3f0e-4f0a-9a52-0c0f4f2f9f11";
-    const answers = await Promise.all(
-      [{}, { key: "" }, { key: "x" }, { key: unknown }, { key: hub.key.slice(0, -1) }, { key: ` ${hub.key}` }].map(
-        (auth) => refusal(connect(auth)),
-      ),
-    );
-    const message = "Invalid API Key; send X-Api-Key or Authorization: Bearer";
-    for (const answer of answers) expect(answer).toEqual({ code: "UNAUTHENTICATED", message });
-  });
-
-  test("[H4] a second try with the right key on a refused connection is not accepted", async () => {
-    const socket = await RawSocket.open(stage, hub);
-    socket.send(connect({ key: "wrong" }), connect({ key: hub.key }));
-    await socket.ends(1_500);
-    expect(socket.packets.some((packet) => packet.startsWith("40/agents"))).toBe(false);
-  });
-
-  test.each(["key", "api_key", "apikey", "X-Api-Key", "token"])(
-    "[K3] a key in the URL as %s is refused",
-    async (name) => {
-      expect(await refusal(connect({ key: hub.key }), { query: `&${name}=${hub.key}` })).toMatchObject({
-        code: "VALIDATION",
-        details: { reason: "KEY_IN_URL" },
-      });
-    },
-  );
-
-  test("[K4] two different keys are refused, the same key twice is fine", async () => {
-    const other = "0d7e3a55-3f0e-4f0a-9a52-0c0f4f2f9f11";
-    const ambiguous = { code: "VALIDATION", details: { reason: "AMBIGUOUS_KEY" } };
-    expect(await refusal(connect({ key: hub.key }), { headers: { "X-Api-Key": other } })).toMatchObject(ambiguous);
-    expect(await refusal(connect({ key: other }), { headers: { Authorization: `Bearer ${hub.key}` } })).toMatchObject(
-      ambiguous,
-    );
-    const both = { "X-Api-Key": hub.key, Authorization: `Bearer ${other}` };
-    expect(await refusal(connect({}), { headers: both })).toMatchObject(ambiguous);
-    const same = { "X-Api-Key": hub.key, Authorization: `Bearer ${hub.key}` };
-    const socket = await RawSocket.open(stage, hub, { headers: same });
-    await socket.join("/agents", { key: hub.key });
-  });
-
-  test("[H3] the key may come in a header", async () => {
-    for (const headers of [{ "X-Api-Key": hub.key }, { Authorization: `bearer ${hub.key}` }]) {
-      const socket = await RawSocket.open(stage, hub, { headers });
-      await socket.join("/viewers", {});
-    }
-  });
-
-  test("[H5] a protocol that the hub does not speak is refused", async () => {
-    const protocols = [0, 2, 999];
-    const answers = await Promise.all(protocols.map((protocol) => refusal(connect({ key: hub.key, protocol }))));
-    expect(answers).toMatchObject(
-      protocols.map((protocol) => ({
-        code: "VALIDATION",
-        message: `field protocol is ${protocol}, this hub speaks 1`,
-      })),
-    );
-  });
-
-  test("[H9] a second CONNECT on an accepted connection ends it", async () => {
-    for (const second of ["/agents", "/viewers", "/"]) {
-      const socket = await raw("/agents");
-      socket.send(second === "/" ? `40${JSON.stringify({ key: hub.key })}` : connect({ key: hub.key }, second));
-      await socket.ends();
-    }
-  });
-
-  test("[H9] 1,000 CONNECTs in one write become at most one socket, and the connection ends", async () => {
-    for (const namespaces of [["/agents"], ["/agents", "/viewers"]]) {
-      const socket = await RawSocket.open(stage, hub);
-      const frames = Array.from({ length: 1_000 }, (_, n) =>
-        connect({ key: hub.key }, namespaces[n % namespaces.length]),
-      );
-      socket.sendAtOnce(frames);
-      await socket.ends();
-      expect(socket.packets.filter((packet) => packet.startsWith("40")).length).toBeLessThanOrEqual(1);
-      expect(socket.packets.filter((packet) => packet.startsWith("42")).length).toBeLessThanOrEqual(1);
-    }
-  });
-
-  test("[H10] a connection without a CONNECT is closed after the time to connect", async () => {
-    const socket = await RawSocket.open(stage, hub);
-    socket.send("6", "3");
-    await socket.ends(2_000);
-  });
-
-  test("[H11] [H10] an unknown namespace is refused, and the connection closed", async () => {
-    const namespaces = ["/nope", "/agents/", "/agents?key=x", "/admin", "/__proto__", `/${"a".repeat(10_000)}`];
-    await Promise.all(
-      namespaces.map(async (namespace) => {
-        const socket = await RawSocket.open(stage, hub);
-        socket.send(connect({ key: hub.key }, namespace));
-        expect(await socket.hears(`44${namespace},`)).toEqual({ message: "Invalid namespace" });
-        await socket.ends(2_000);
-      }),
-    );
-  });
-
-  test("[H10] [K1] the library's own namespace lets nobody stay", async () => {
-    for (const auth of [{}, { key: hub.key }]) {
-      const socket = await RawSocket.open(stage, hub);
-      socket.send(`40${JSON.stringify(auth)}`);
-      expect(await socket.hears("44")).toMatchObject({ data: { code: "VALIDATION" } });
-      await socket.ends(1_500);
-    }
-  });
-
-  test("[H10] after a DISCONNECT packet the connection is closed within 1 s, and what comes behind it is not applied", async () => {
-    const socket = await raw("/agents");
-    const open = `42/agents,1${JSON.stringify(["session:open", { ...OPEN, project_id: "behind" }])}`;
-    socket.sendAtOnce(["41/agents,", open]);
-    await socket.ends(1_000);
-    expect(await sessionsOf("behind")).toEqual([]);
-    const watcher = await raw("/viewers");
-    watcher.send("41/viewers,");
-    await watcher.ends(1_000);
-  });
-
-  test("[H10] a client that does not answer the close frame loses its connection all the same", async () => {
-    const before = await tcpConnections();
-    const socket = await raw("/agents");
-    socket.goDeaf();
-    socket.send("41/agents,");
-    await eventually("the hub has let go of it", async () => (await tcpConnections()) <= before, 5_000);
-  });
-
-  /** Connections that the hub's server holds, this process being both ends. */
-  async function tcpConnections(): Promise<number> {
-    const isToHub = (handle: unknown) => (handle as { localPort?: number }).localPort === hub.port;
-    const { _getActiveHandles: handles } = process as unknown as { _getActiveHandles(): unknown[] };
-    return handles.call(process).filter(isToHub).length;
-  }
-
-  test("[H1] polling and Engine.IO 3 are answered with 400", async () => {
-    for (const query of [
-      "EIO=4&transport=polling",
-      "EIO=3&transport=polling",
-      "EIO=4&transport=webtransport",
-      "EIO=4",
-      "EIO=4&transport=polling&sid=nonsense",
-      "EIO=4&transport=__proto__",
-    ]) {
-      expect((await fetch(`${hub.url}/socket.io/?${query}`)).status, query).toBe(400);
-      expect((await fetch(`${hub.url}/socket.io/?${query}`, { method: "POST", body: "x" })).status, query).toBe(400);
-    }
-    const upgrade = (query: string) =>
-      rawHttp(
-        hub,
-        `GET /socket.io/?${query} HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OTAxMjM0NQ==\r\n\r\n`,
-      );
-    for (const query of [
-      "EIO=3&transport=websocket",
-      "EIO=4&transport=websocket&sid=nonsense",
-      "transport=websocket",
-    ]) {
-      expect(await upgrade(query), query).toMatch(/^HTTP\/1.1 400 /);
-    }
-  });
-
-  test("[H1] an upgrade on another path is not taken", async () => {
-    const answer = await rawHttp(
-      hub,
-      "GET /sessions HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OTAxMjM0NQ==\r\n\r\n",
-    );
-    expect(answer).not.toContain("101 Switching");
-  });
-
-  test("[K12] a foreign Origin is refused with 403 at the upgrade; the hub's own, a listed one and none are let in", async () => {
-    const allowing = await stage.hub({ env: { CORS_ALLOW_ORIGINS: "https://app.example,https://b.example" } });
-    const open = (origin?: string) =>
-      RawSocket.open(stage, allowing, origin === undefined ? {} : { headers: { Origin: origin } });
-    for (const origin of [
-      "https://evil.example",
-      "https://app.example.evil.example",
-      "null",
-      "nonsense",
-      "http://app.example",
-    ]) {
-      const refused = (await open(origin).catch((error) => error)) as UpgradeRefused;
-      expect(refused.status, origin).toBe(403);
-    }
-    for (const origin of [allowing.url, "https://app.example", "https://b.example", undefined]) {
-      await (await open(origin)).join("/viewers", { key: allowing.key });
-    }
-  });
-
-  test("[K11] nothing of the key can be read in the hub once the connection is accepted", async () => {
-    const attach = vi.spyOn(Server.prototype, "attach");
-    const own = await stage.hub();
-    const [server] = attach.mock.contexts as Server[];
-    attach.mockRestore();
-    const headers = { "X-Api-Key": own.key, Authorization: `Bearer ${own.key}` };
-    for (const namespace of ["/agents", "/viewers"] as const) {
-      await (await RawSocket.open(stage, own, { headers })).join(namespace, { key: own.key });
-      const [socket] = server?.of(namespace).sockets.values() ?? [];
-      expect(socket?.connected).toBe(true);
-      const seen = inspect(socket, { depth: 9, showHidden: true, maxArrayLength: null, maxStringLength: null });
-      expect(seen).toContain("handshake");
-      expect(seen.includes(own.key)).toBe(false);
-    }
-  });
-
-  test("[H14] [H11] clients that vanish in the middle of an open, a publish and a join leave nothing behind", async () => {
-    const open = (n: number) =>
-      `42/agents,${n}${JSON.stringify(["session:open", { ...OPEN, session_id: `v${n}`, project_id: "vanish" }])}`;
-    for (let n = 0; n < 18; n++) {
-      const doomed = await raw("/agents", { agent_id: "doomed" });
-      doomed.sendAtOnce([
-        open(n),
-        `42/agents,1000${JSON.stringify(["changes:publish", { session_id: `v${n}`, incarnation: 1, op: 1, changes: [{ kind: "task", task_id: "t", title: "t" }] }])}`,
-      ]);
-      const watcher = await raw("/viewers");
-      watcher.send('42/viewers,1["project:join",{"project_id":"vanish"}]');
-      if (n % 3 === 1) await new Promise((resolve) => setImmediate(resolve));
-      if (n % 3 === 2) await doomed.hears(`43/agents,${n}[`.slice(0, -1));
-      doomed.vanish();
-      watcher.vanish();
-    }
-    const next = await agent(stage, hub, "doomed");
-    for (let n = 0; n < 18; n++) {
-      const opened = await next.askOk("session:open", { ...OPEN, session_id: `v${n}`, project_id: "vanish" });
-      const publish = {
-        session_id: `v${n}`,
-        incarnation: opened.incarnation,
-        op: 1,
-        changes: [{ kind: "session", status: "IDLE" }],
-      };
-      await next.askOk("changes:publish", publish);
-    }
-    expect((await sessionsOf("vanish")).length).toBe(18);
+    expect(await served.sessionsOf("toomany")).toEqual([]);
   });
 });

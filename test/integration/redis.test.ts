@@ -163,6 +163,7 @@ describe("with Redis", () => {
       ...[3, 6, 9].map((type) => message({ type, data: { requestId: "r", opts: {}, packet: {} } })),
       ...[packet(), packet(null), packet("entry"), packet("entry", 1), packet("entry", entry)],
       ...[packet("entry", JSON.stringify(entry)), packet("error", "x"), packet("connection", {}), packet("close")],
+      ...[packet("probe"), packet("probe", "x"), packet("behind"), packet("behind", { _placeholder: true, num: 0 })],
     ];
     for (const one of garbage) await redis.command("SPUBLISH", "state-hub#/hubs#", one);
     await eventually("all of it counted", async () => (await redisOf(there)).garbage === garbage.length);
@@ -173,13 +174,14 @@ describe("with Redis", () => {
 
   test("[D19] hubs of another database do not move heads here, whatever they send through the same Redis", async () => {
     const redis = await OwnRedis.start(stage);
-    const overrides = { bounds: NO_POLLS };
+    const overrides = { bounds: { ...NO_POLLS, probeEveryMs: 60_000 } };
     const [here] = await hubsOn(redis, { overrides }, 1);
     const [foreign] = await hubsOn(redis, { overrides }, 1);
     if (here === undefined || foreign === undefined) throw new Error("hubs were asked for");
+    await eventually("its probe was heard", async () => (await redisOf(here)).garbage === 1);
     const seen = await follower(here);
     await (await Writer.open(foreign)).publish();
-    await eventually("it was heard", async () => (await redisOf(here)).garbage === 2);
+    await eventually("its entries were heard", async () => (await redisOf(here)).garbage === 3);
     expect(await redisOf(here)).toMatchObject({ status: "ok", received: 0 });
     expect(seen.wire.messages("changes")).toEqual([]);
   });

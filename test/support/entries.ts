@@ -3,6 +3,7 @@ import type { Accepted, Command, DecideContext, Decision } from "../../server/do
 import { decide } from "../../server/domain/decide.ts";
 import { EMPTY_HEAD, type Entry, Family, type LogChange } from "../../server/domain/records.ts";
 import type { Logger } from "../../server/ports.ts";
+import type { Session } from "../../shared/entities.ts";
 import { DEFAULT_LIMITS } from "../../shared/limits.ts";
 
 export const AT = "2026-11-22T06:00:00.000Z";
@@ -13,6 +14,25 @@ export function atSecond(seconds: number): string {
 }
 
 export const QUIET: Logger = { debug() {}, info() {}, warn() {}, error() {} };
+
+/** A live session right after its creation; `over` is what the test is about. */
+export function sampleSession(over: Partial<Session> = {}): Session {
+  return {
+    session_id: "s",
+    project_id: "p",
+    status: "ACTIVE",
+    liveness: "online",
+    machine_id: "m",
+    environment: "production",
+    metadata: {},
+    incarnation: 1,
+    created_at: AT,
+    updated_at: AT,
+    version: 1,
+    seq: 1,
+    ...over,
+  };
+}
 
 /** What a decision is made with, for the change after `seq`. */
 export function contextAfter(seq: number, over: Partial<DecideContext> = {}): DecideContext {

@@ -1,23 +1,15 @@
 import { describe, expect, test } from "vitest";
 import { applyChange } from "../../shared/apply-change.ts";
 import type { Session } from "../../shared/entities.ts";
-import { AT, atSecond } from "../support/entries.ts";
+import { AT, atSecond, sampleSession } from "../support/entries.ts";
 
-const HELD: Session = {
-  session_id: "s",
-  project_id: "p",
+const HELD = sampleSession({
   status: "WAITING",
-  liveness: "online",
-  machine_id: "m",
-  environment: "production",
   metadata: { a: 1, deep: { b: 2, c: 3 } },
   waiting_for: { kind: "input", question: "", since: AT },
-  incarnation: 1,
-  created_at: AT,
-  updated_at: AT,
   version: 3,
   seq: 5,
-};
+});
 
 describe("applyChange", () => {
   test("[F5] a patch and the change's own numbers make the next version", () => {

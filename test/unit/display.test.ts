@@ -6,8 +6,8 @@ import {
   displayState,
   type LastHeard,
 } from "../../shared/display.ts";
-import { Liveness, type Session, SessionStatus, type WaitingFor } from "../../shared/entities.ts";
-import { AT, atSecond } from "../support/entries.ts";
+import { Liveness, SessionStatus, type WaitingFor } from "../../shared/entities.ts";
+import { AT, atSecond, sampleSession } from "../support/entries.ts";
 
 const STALLED_AFTER_S = DEFAULT_STALLED_AFTER_MS / 1_000;
 
@@ -115,22 +115,7 @@ const WAITING: Record<Liveness, WaitingRow> = {
   unmonitored: NEEDS_YOU,
 };
 
-const base: Session = {
-  session_id: "s",
-  project_id: "p",
-  status: "ACTIVE",
-  liveness: "online",
-  machine_id: "m",
-  environment: "production",
-  metadata: {},
-  incarnation: 1,
-  created_at: CREATED,
-  updated_at: UPDATED,
-  ended_at: ENDED,
-  lost_at: LOST,
-  version: 2,
-  seq: 2,
-};
+const base = sampleSession({ created_at: CREATED, updated_at: UPDATED, ended_at: ENDED, lost_at: LOST });
 
 function expected(status: SessionStatus, liveness: Liveness, waits: Waits, work: Work): Display {
   const found = status === "WAITING" ? WAITING[liveness][waits] : LIVE[status][liveness];

@@ -86,4 +86,15 @@ describe("an entry on its way to other hubs", () => {
     expect(wire.encode(ENTRY).includes(wire.tag)).toBe(true);
     expect(other.encode(ENTRY).includes(wire.tag)).toBe(false);
   });
+
+  test("[D19] notes count from hubs of the database, each for what it says, and only whole", () => {
+    const behind = wire.seal("behind");
+    expect(new EntryWire(SECRET).isSealed("behind", behind)).toBe(true);
+    expect(wire.isSealed("probe", behind)).toBe(false);
+    expect(new EntryWire("another secret").isSealed("behind", behind)).toBe(false);
+    for (const wrong of [behind.subarray(1), Buffer.concat([behind, behind]), behind.toString(), wire.tag, undefined]) {
+      expect(wire.isSealed("behind", wrong)).toBe(false);
+    }
+    expect(wire.decode(behind)).toBeUndefined();
+  });
 });
