@@ -121,7 +121,7 @@ export const BOUNDS = {
   /** A snapshot lives this long for its further pages; so many at once, with so many entities, whichever is less. */
   snapshotTtlMs: 60_000,
   /** After so many joins with one snapshot, further ones get it while it is so old, and frames of so many changes. */
-  snapshotReuseJoins: 4,
+  snapshotReuseJoins: 20,
   snapshotReuseMs: 1_000,
   snapshotReuseChanges: 200,
   snapshotsCached: 100,
