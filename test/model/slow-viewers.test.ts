@@ -10,7 +10,7 @@ import { FakeRooms, SlowViewer } from "../support/slow-viewer.ts";
 import { VirtualTime } from "../support/virtual-time.ts";
 
 const BUDGET = 3_000;
-const FRAME_BYTES = 2_000;
+const FRAME_BYTES = 4_000;
 const SESSIONS = ["s1", "s2", "s3", "s4", "s5", "s6"];
 
 /** Small, so that each is met in a short history. */

@@ -13,6 +13,8 @@ import type { ChangesFrame } from "../../shared/messages/frames.ts";
 
 type Message = readonly [event: string, body: unknown];
 
+type Joined = Parameters<Mirror["joined"]>[0];
+
 /** What waits for one viewer. The operating system takes nothing from it but what the viewer reads. */
 class Queue implements Outbox {
   readonly messages: Message[] = [];
@@ -85,6 +87,9 @@ export class SlowViewer {
   readonly #world: World;
   readonly #name: string;
   #connections = 0;
+  #joins = 0;
+  /** Which of them each answer belongs to. */
+  readonly #joinOf = new WeakMap<Joined, number>();
   #queue = new Queue();
   #connection: ViewerConnection | undefined;
   #consumer: Consumer | undefined;
@@ -103,6 +108,8 @@ export class SlowViewer {
   async join(): Promise<void> {
     const connection = this.#connection ?? this.#connect();
     const since = this.mirror.beginJoin();
+    this.#joins += 1;
+    const join = this.#joins;
     const handled = await joinProject(this.#world.deps, connection, {
       project_id: "p",
       heartbeats: false,
@@ -110,6 +117,7 @@ export class SlowViewer {
     });
     if (!handled.ok || this.#connection !== connection) return;
     this.#queue.push("joined", handled.value);
+    this.#joinOf.set(handled.value as Joined, join);
     this.#largest = this.#queue.bytes;
     handled.afterAck?.();
     if (this.#consumer !== undefined) this.#world.slow.isSlow(this.#consumer);
@@ -120,7 +128,7 @@ export class SlowViewer {
     const message = this.#queue.shift();
     if (message === undefined) return false;
     const [event, body] = message;
-    if (event === "joined") await this.#joined(body as Parameters<Mirror["joined"]>[0]);
+    if (event === "joined") await this.#joined(body as Joined);
     else if (event === "changes") this.#frame(body as ChangesFrame);
     else if (event === "position") this.#goOn(this.mirror.positionTold(body as never).next);
     else if (event === "project:reset") {
@@ -131,7 +139,9 @@ export class SlowViewer {
     return true;
   }
 
-  async #joined(answer: Parameters<Mirror["joined"]>[0]): Promise<void> {
+  /** As the SDK does it: of several joins under way only the last one's answer counts. */
+  async #joined(answer: Joined): Promise<void> {
+    if (this.#joinOf.get(answer) !== this.#joins) return;
     let verdict = this.mirror.joined(answer);
     while (verdict.next === "page") {
       const page = await pageSnapshot(this.#world.deps.snapshots, { project_id: "p", cursor: verdict.cursor });
