@@ -6,6 +6,7 @@ import { BOUNDS } from "./bounds.ts";
 import { SystemClock } from "./clock.ts";
 import type { Config } from "./config.ts";
 import { Keys } from "./domain/access.ts";
+import { Origins } from "./domain/origins.ts";
 import { SessionTokens } from "./domain/session-token.ts";
 import { Arrivals } from "./following/arrivals.ts";
 import { HeadWatch } from "./following/head-watch.ts";
@@ -66,6 +67,9 @@ export interface Hub {
 /** Clocks drift by milliseconds a minute at most. */
 const CLOCK_CORRECTION_MS = 60_000;
 
+/** A client may take so long to read an answer, or to ask again, before its connection is idle. */
+const IDLE_BEYOND_MS = 30_000;
+
 /** How long a stop waits for publishes that are under way. */
 const SETTLE_MS = 10_000;
 
@@ -104,6 +108,7 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
   const bounds = { ...BOUNDS, ...overrides?.bounds } as typeof BOUNDS;
   const hubId = `${config.HUB_ID}.${randomBytes(4).toString("hex")}`;
   const keys = new Keys(options.keys, config.isOpen);
+  const origins = new Origins(config.CORS_ALLOW_ORIGINS, config.isOpen);
   const systemClock = new SystemClock();
   const clock = overrides?.clock?.(systemClock) ?? systemClock;
   const active = new ActiveTime({ clock, bounds });
@@ -155,7 +160,7 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
     stalledAfterMs: config.STALLED_AFTER_MS,
     clock,
     log,
-    corsAllowOrigins: config.CORS_ALLOW_ORIGINS,
+    origins,
     onAgentGone: (agent) => owners.release(agent),
     onViewerGone: (viewer) => leaveAll(rooms, viewer),
   });
@@ -215,10 +220,11 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
     databaseTrouble,
     health: { version: VERSION, ping: () => health.ping(), isDraining, fanOut },
     requestTimeoutMs: config.REQUEST_TIMEOUT_MS,
-    corsAllowOrigins: config.CORS_ALLOW_ORIGINS,
+    origins,
+    isOpen: config.isOpen,
     trustProxy: config.TRUST_PROXY,
   });
-  const http = createHttpServer(app);
+  const http = createHttpServer(app, { idleTimeout: config.REQUEST_TIMEOUT_MS + IDLE_BEYOND_MS });
   onStop(() => closeHttp(http));
   gateway.open(
     http,

@@ -1,3 +1,6 @@
+// First of all, before a library reads the environment.
+import "./quiet-libraries.mjs";
+
 import { rememberHub } from "../cli/hubs-file.ts";
 import { type FirstRunKey, firstRunKey } from "./api-key.ts";
 import { type Config, readConfig } from "./config.ts";
@@ -5,6 +8,7 @@ import { type DataFolder, openDataFolder } from "./embedded/data-folder.ts";
 import { type EmbeddedMongod, startEmbeddedMongod } from "./embedded/embedded-mongod.ts";
 import { assertPortFree } from "./embedded/port-check.ts";
 import { type Hub, startHub } from "./hub.ts";
+import { errorText } from "./observability/error-fields.ts";
 import { createLogger } from "./observability/logger.ts";
 import type { Logger } from "./ports.ts";
 import { StartupError } from "./startup-error.ts";
@@ -119,7 +123,7 @@ function onSignals(log: Logger): void {
   }
   // A bug: what is in memory cannot be trusted any more, what is acked is in the log. The supervisor starts anew.
   process.on("uncaughtException", (error) => {
-    console.error("state-hub: internal error, ending", error);
+    console.error(`state-hub: internal error, ending: ${errorText(error)}`);
     void end(1);
   });
 }
@@ -142,5 +146,5 @@ function end(code: number): Promise<void> {
 
 function explain(error: unknown): string {
   if (error instanceof StartupError) return `state-hub: ${error.message}`;
-  return `state-hub: internal error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
+  return `state-hub: internal error: ${errorText(error)}`;
 }

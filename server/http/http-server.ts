@@ -1,4 +1,5 @@
 import { createServer, type RequestListener, type Server } from "node:http";
+import { answerBrokenRequest } from "./broken-request.ts";
 
 const TIMEOUTS = {
   /** A client that needs longer for its headers, or for the whole request, gets 408 and is closed. */
@@ -6,15 +7,21 @@ const TIMEOUTS = {
   requestTimeout: 15_000,
   /** How often Node looks for such clients; its own default of 30 s would make the bounds above meaningless. */
   connectionsCheckingInterval: 2_000,
+  /** A connection on which nothing moves, its answer unread, is cut. To be longer than any answer takes to come. */
+  idleTimeout: 60_000,
 } as const;
 
 /** More than this in headers is 431. */
 const MAX_HEADER_BYTES = 16 * 1024;
 
-/** The server under REST and WebSocket, bounded against clients that send slowly or without end. */
+/** The server under REST and WebSocket, bounded against clients that send or read slowly, or send without end. */
 export function createHttpServer(
   app: RequestListener,
-  timeouts: { readonly [K in keyof typeof TIMEOUTS]: number } = TIMEOUTS,
+  timeouts: Partial<{ readonly [K in keyof typeof TIMEOUTS]: number }> = {},
 ): Server {
-  return createServer({ ...timeouts, maxHeaderSize: MAX_HEADER_BYTES }, app);
+  const { idleTimeout, ...options } = { ...TIMEOUTS, ...timeouts };
+  const server = createServer({ ...options, maxHeaderSize: MAX_HEADER_BYTES }, app);
+  // WebSockets are out of it from their upgrade on: the gateway has its own bounds for them.
+  server.timeout = idleTimeout;
+  return server.on("clientError", answerBrokenRequest);
 }

@@ -8,13 +8,13 @@ import type { Closing, Welcome } from "../../shared/messages/notices.ts";
 import { AGENTS_NAMESPACE, PROTOCOL_VERSION, VIEWERS_NAMESPACE } from "../../shared/protocol.ts";
 import type { BOUNDS } from "../bounds.ts";
 import type { Keys } from "../domain/access.ts";
+import type { Origins } from "../domain/origins.ts";
 import type { Clock, Logger } from "../ports.ts";
 import { pause } from "../timing.ts";
 import { AgentConnection } from "./agent-connection.ts";
 import { Dispatch, type DispatchOptions, type Route } from "./dispatch.ts";
 import { authenticate, type Peer } from "./handshake.ts";
 import { jsonParser } from "./json-parser.ts";
-import { isAllowedOrigin } from "./origin.ts";
 import { EngineOutbox, transportSocket } from "./outbox.ts";
 import { RequestGate } from "./request-gate.ts";
 import type { RoomEmitter } from "./rooms.ts";
@@ -31,7 +31,7 @@ export interface GatewayOptions {
   readonly stalledAfterMs: number;
   readonly clock: Clock;
   readonly log: Logger;
-  readonly corsAllowOrigins: readonly string[];
+  readonly origins: Origins;
   readonly onAgentGone: (connection: AgentConnection) => void;
   readonly onViewerGone: (connection: ViewerConnection) => void;
 }
@@ -221,7 +221,7 @@ export class Gateway {
 
   #refusalOfUpgrade(request: IncomingMessage): Refusal | undefined {
     const { origin, host } = request.headers;
-    if (!isAllowedOrigin(origin, host, this.#options.corsAllowOrigins)) {
+    if (!this.#options.origins.admits(origin, host)) {
       return refuse("FORBIDDEN", "this Origin is not in CORS_ALLOW_ORIGINS");
     }
     const protocol = new URL(request.url ?? "", "http://hub").searchParams.get("EIO");
