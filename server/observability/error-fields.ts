@@ -20,7 +20,7 @@ const CAUSES = 3;
 export function errorFields(error: unknown, depth = 0): ErrorFields {
   if (!(error instanceof Error)) return { type: typeof error, message: "" };
   const { code } = error as { code?: unknown };
-  const stack = placesOf(error.stack);
+  const stack = placesOf(error);
   return {
     type: error.name.slice(0, 100),
     message: withoutContent(error.message),
@@ -43,8 +43,12 @@ function withoutContent(message: string): string {
   return words.length < message.length ? `${words.slice(0, MESSAGE_CHARS)}…` : words.slice(0, MESSAGE_CHARS);
 }
 
-/** The stack begins with the message, which may have lines that look like anything. */
-function placesOf(stack: string | undefined): string {
-  const lines = (stack ?? "").split("\n").filter((line) => /^ {4}at [^"{]*$/.test(line));
-  return lines.slice(0, STACK_LINES).join("\n");
+/** The stack begins with the message, which may have lines that look like places. */
+function placesOf({ stack = "", message }: Error): string {
+  const start = message === "" ? 0 : stack.indexOf(message) + message.length;
+  const lines = stack.slice(start).split("\n");
+  return lines
+    .filter((line) => /^ {4}at [^"{]*(:\d+:\d+|<anonymous>)\)?$/.test(line))
+    .slice(0, STACK_LINES)
+    .join("\n");
 }
