@@ -1,4 +1,4 @@
-import { createServer, type RequestListener, type Server } from "node:http";
+import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
 import { answerBrokenRequest } from "./broken-request.ts";
 
 const TIMEOUTS = {
@@ -20,8 +20,13 @@ export function createHttpServer(
   timeouts: Partial<{ readonly [K in keyof typeof TIMEOUTS]: number }> = {},
 ): Server {
   const { idleTimeout, ...options } = { ...TIMEOUTS, ...timeouts };
-  const server = createServer({ ...options, maxHeaderSize: MAX_HEADER_BYTES }, app);
+  const server = createServer({ ...options, maxHeaderSize: MAX_HEADER_BYTES, shouldUpgradeCallback: isWebSocket }, app);
   // WebSockets are out of it from their upgrade on: the gateway has its own bounds for them.
   server.timeout = idleTimeout;
   return server.on("clientError", answerBrokenRequest);
+}
+
+/** Everything else that a client would rather speak, HTTP/2 above all, is an offer that may be left: it is served as it asks. */
+function isWebSocket({ headers }: IncomingMessage): boolean {
+  return headers.upgrade?.toLowerCase() === "websocket";
 }

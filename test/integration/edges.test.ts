@@ -214,6 +214,12 @@ xyz
     expect((await rest(hub, "GET /sessions")).body.length).toBe(0);
   });
 
+  test("[R60] a client that offers HTTP/2 is served as it asks", async () => {
+    const offer =
+      "Connection: close, Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA";
+    expect(await rawHttp(hub, `GET /health HTTP/1.1\r\nHost: x\r\n${offer}\r\n\r\n`)).toMatch(/^HTTP\/1\.1 200 /);
+  });
+
   async function serve(listener: RequestListener, timeouts: Parameters<typeof createHttpServer>[1]): Promise<number> {
     const server = createHttpServer(listener, timeouts);
     server.listen(0, "127.0.0.1");

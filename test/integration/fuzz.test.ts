@@ -17,6 +17,7 @@ async function hubToFuzz(): Promise<FuzzedHub & { output(): string }> {
   stage.add(first, () => running.stop());
   const { port, key, pid } = first;
   return {
+    keptBytes: async () => 0,
     ...{ url: first.url.replace("http", "ws"), key, pid, mongodbUri },
     restart: async () => {
       await running.stop();

@@ -20,6 +20,8 @@ export interface FuzzedHub {
   readonly pid: number;
   readonly key: string;
   readonly mongodbUri: string;
+  /** Bytes that it keeps when its garbage is collected. */
+  keptBytes(): Promise<number>;
   /** Ends it in order and starts it again at the same place. */
   restart(): Promise<unknown>;
 }
@@ -50,12 +52,12 @@ export interface SceneResult extends FuzzResult {
   readonly seconds: number;
   readonly calm: readonly [Percentiles, Percentiles];
   readonly fuzzed: Percentiles;
+  /** Resident memory: what is kept before and after, and the most while it went on. */
   readonly rssMb: { readonly before: number; readonly highest: number; readonly after: number };
 }
 
 const LEVEL_MS = 15_000;
 const SAMPLE_MS = 500;
-const MB = 1024 * 1024;
 /** The journal, the caches and V8's heap have found their size. */
 const WARM_UP = 0.02;
 
@@ -80,15 +82,17 @@ export async function fuzzBesideWork(
   // A hub that was never fuzzed has code that was never compiled: not what a hub that runs for days would show.
   const warmUp = await fuzz({ ...load, count: Math.ceil(load.count * WARM_UP), random: load.random.fork() });
   const before = await measure(() => sleep(calmMs));
-  const rss = new Rss(hub.pid);
+  const keptBefore = await hub.keptBytes();
+  const peak = new PeakRss(hub.pid);
   const startedAt = performance.now();
   let result: FuzzResult = { counts: {}, findings: [] };
   const fuzzed = await measure(async () => {
     result = await fuzz(load);
   });
   const seconds = (performance.now() - startedAt) / 1_000;
+  const highest = peak.stop();
   const after = await measure(() => sleep(calmMs));
-  const rssMb = rss.stop();
+  const keptAfter = await hub.keptBytes();
   const { publishes, frames, failures } = await bystanders.call("finish", {});
   await bystanders.stop();
 
@@ -99,30 +103,28 @@ export async function fuzzBesideWork(
   await hub.restart();
   findings.push(...(await differences(hub, mirrors)).map((text) => `after a restart: ${text}`));
   const counts = { ...result.counts, publishes: publishes.length, viewer_frames: frames };
+  const rssMb = { before: megabytes(keptBefore), highest: megabytes(highest), after: megabytes(keptAfter) };
   return { counts, findings, seconds, calm: [before, after], fuzzed, rssMb };
 }
 
-/** What a process holds in memory, looked at all the while. */
-class Rss {
-  readonly #pid: number;
+function megabytes(bytes: number): number {
+  return Math.round(bytes / 2 ** 20);
+}
+
+/** The most that a process held in memory, looked at all the while. */
+class PeakRss {
   readonly #timer: NodeJS.Timeout;
-  readonly #before: number;
-  #highest: number;
+  #highest = 0;
 
   constructor(pid: number) {
-    this.#pid = pid;
-    this.#before = this.#highest = residentBytes(pid);
     this.#timer = setInterval(() => {
       this.#highest = Math.max(this.#highest, residentBytes(pid));
     }, SAMPLE_MS);
   }
 
-  stop(): SceneResult["rssMb"] {
+  stop(): number {
     clearInterval(this.#timer);
-    const [before, highest, after] = [this.#before, this.#highest, residentBytes(this.#pid)].map((bytes) =>
-      Math.round(bytes / MB),
-    ) as [number, number, number];
-    return { before, highest, after };
+    return this.#highest;
   }
 }
 
