@@ -1,6 +1,7 @@
 import type { Limits } from "../../shared/limits.ts";
 import type { Keys } from "../domain/access.ts";
 import type { Origins } from "../domain/origins.ts";
+import type { Drain } from "../drain/drain.ts";
 import type { Snapshots } from "../following/snapshots.ts";
 import type { Heartbeats } from "../liveness/heartbeats.ts";
 import type { Clock, FanOut, Logger } from "../ports.ts";
@@ -12,7 +13,6 @@ export interface Health {
   readonly version: string;
   /** Milliseconds of a round trip to the database, or undefined when it does not answer. */
   ping(): Promise<number | undefined>;
-  isDraining(): boolean;
   readonly fanOut: Pick<FanOut, "state" | "trouble" | "counts">;
 }
 
@@ -28,6 +28,7 @@ export interface HttpDeps {
   /** What a rejection of queries, projects or snapshots means. */
   readonly databaseTrouble: (error: unknown) => DatabaseTrouble;
   readonly health: Health;
+  readonly drain: Pick<Drain, "state" | "isDraining" | "progress" | "request" | "resume">;
   readonly limits: Limits;
   readonly clock: Clock;
   readonly log: Logger;

@@ -35,7 +35,7 @@ interface Options {
  * subscription and then again and again. A connection that is open but silent looks healthy to everything else.
  */
 export class RedisFanOut implements FanOut {
-  readonly counts: FanOutCounts = { received: 0, garbage: 0, dropped: 0 };
+  readonly #counts = { received: 0, garbage: 0, dropped: 0 };
   readonly #options: Options;
   readonly #wire: EntryWire;
   readonly #link: RedisLink;
@@ -44,7 +44,7 @@ export class RedisFanOut implements FanOut {
   readonly #onState: ((state: FanOutState) => void)[] = [];
   readonly #timer: NodeJS.Timeout;
   #state: FanOutState = { mode: "degraded", reason: "Redis is not reached yet" };
-  /** Probes sent, or ticks passed, since the last of our own messages came back. */
+  /** Probes sent, or ticks with both connections open, since the last of our own messages came back. */
   #unanswered = 0;
   /** Others were not told of something: they are asked to look for themselves. */
   #owesOthers = false;
@@ -98,6 +98,10 @@ export class RedisFanOut implements FanOut {
     return this.#state;
   }
 
+  get counts(): FanOutCounts {
+    return { ...this.#counts, pending_bytes: this.#link.pendingBytes };
+  }
+
   get trouble(): string | undefined {
     return this.#link.trouble;
   }
@@ -128,7 +132,7 @@ export class RedisFanOut implements FanOut {
 
   /** Whoever missed it finds it in the log, sooner when it is told to look. */
   #drop(): void {
-    this.counts.dropped += 1;
+    this.#counts.dropped += 1;
     this.#owesOthers = true;
   }
 
@@ -144,14 +148,14 @@ export class RedisFanOut implements FanOut {
       // The adapter believes whatever arrives on its channel; beyond it, it is ours.
       if (this.#isUnderstood) this.#options.log.error({ err: error }, "an entry of another hub could not be taken");
     }
-    if (!this.#isUnderstood) this.counts.garbage += 1;
+    if (!this.#isUnderstood) this.#counts.garbage += 1;
   }
 
   #take(message: unknown): void {
     const entry = this.#wire.decode(message);
     if (entry === undefined) return;
     this.#isUnderstood = true;
-    this.counts.received += 1;
+    this.#counts.received += 1;
     for (const listener of this.#onEntry) listener(entry, (message as Buffer).length);
   }
 
@@ -175,6 +179,11 @@ export class RedisFanOut implements FanOut {
   }
 
   #tick(): void {
+    // A connection that is being made has bounds of its own, and must not be cut while it gets there.
+    if (!this.#link.isOpen) {
+      this.#unanswered = 0;
+      return;
+    }
     if (this.#unanswered >= this.#options.bounds.probesUnanswered) {
       this.#unanswered = 0;
       this.#degrade("Redis does not answer");
