@@ -1,4 +1,4 @@
-import { findRedis } from "../../test/support/find-redis.ts";
+import { findRedis } from "../../scripts/cluster/find-redis.ts";
 import { RedisProxy } from "../../test/support/redis-proxy.ts";
 import { RedisServer } from "../../test/support/redis-server.ts";
 import {
