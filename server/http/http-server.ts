@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
-import { answerBrokenRequest } from "./broken-request.ts";
 import { pause } from "../timing.ts";
+import { answerBrokenRequest } from "./broken-request.ts";
 
 const TIMEOUTS = {
   /** A client that needs longer for its headers, or for the whole request, gets 408 and is closed. */
