@@ -11,7 +11,8 @@ const PROMISES: Readonly<Record<string, string>> = {
  * so that none would count; but whoever wrote it expects something else than what an ack means here.
  */
 export function weakerOption(uri: string): string | undefined {
-  const [, query = ""] = /\?(.*)$/s.exec(uri) ?? [];
+  // Behind the last @, since a password may hold anything, and must not be told.
+  const [, query = ""] = /\?(.*)$/s.exec(uri.slice(uri.lastIndexOf("@") + 1)) ?? [];
   for (const [name, value] of new URLSearchParams(query)) {
     const promise = PROMISES[name.toLowerCase()];
     if (promise !== undefined && value.toLowerCase() !== promise) return `${name}=${value.slice(0, 40)}`;

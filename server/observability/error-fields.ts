@@ -45,8 +45,8 @@ function withoutContent(message: string): string {
 
 /** The stack begins with the message, which may have lines that look like places. */
 function placesOf({ stack = "", message }: Error): string {
-  const start = message === "" ? 0 : stack.indexOf(message) + message.length;
-  const lines = stack.slice(start).split("\n");
+  const at = stack.indexOf(message);
+  const lines = stack.slice(at < 0 ? 0 : at + message.length).split("\n");
   return lines
     .filter((line) => /^ {4}at [^"{]*(:\d+:\d+|<anonymous>)\)?$/.test(line))
     .slice(0, STACK_LINES)

@@ -261,7 +261,7 @@ export class Gateway {
   #refusalOfUpgrade(request: IncomingMessage): Refusal | undefined {
     const { origin, host } = request.headers;
     if (!this.#options.origins.admits(origin, host)) {
-      return refuse("FORBIDDEN", "this Origin is not in CORS_ALLOW_ORIGINS");
+      return refuse("FORBIDDEN", "pages of this origin may not use the hub; see CORS_ALLOW_ORIGINS");
     }
     const unconnected = this.#upgrades.size + this.#io.engine.clientsCount - this.#accepted;
     if (unconnected >= this.#options.bounds.unconnected) {

@@ -80,6 +80,11 @@ describe("starts that would promise less, or nothing", () => {
     expect(weakerOption(`mongodb://u:p@h/db${query}`)).toBeUndefined();
   });
 
+  test("[D1] [K11] what only looks like an option is part of the password, and not told", () => {
+    expect(weakerOption("mongodb://u:p?w=s3cret@h/db?w=majority")).toBeUndefined();
+    expect(weakerOption("mongodb://u:p?w=s3cret@h/db?w=1")).toBe("w=1");
+  });
+
   test("[D1] a weaker URI ends the start with one line and no password", async () => {
     const MONGODB_URI = "mongodb://hub:s3cret@127.0.0.1:1/db?w=1";
     const { code, stderr } = await attemptStart(stage, { PORT: "0", API_KEYS: KEY, MONGODB_URI });
