@@ -52,24 +52,23 @@ else await main();
 
 async function main(): Promise<void> {
   const kinds = positionals.length === 0 ? (Object.keys(KINDS) as Kind[]) : positionals.map(kindOf);
+  const loads = kinds.map((kind) => ({
+    kind,
+    count: values.count === undefined ? KINDS[kind].count : whole("count", values.count),
+    perSecond: values.rate === undefined ? KINDS[kind].rate : whole("rate", values.rate),
+  }));
   const seed = whole("seed", values.seed);
   const clients = whole("clients", values.clients);
   const calmMs = 1_000 * whole("calm", values.calm);
   console.error(`seed ${seed}`);
   const mongod = await startMongod();
   const results: { kind: Kind; result: SceneResult }[] = [];
-  for (const kind of kinds) {
-    const { fuzz, count, rate } = KINDS[kind];
-    const load = {
-      hub: await startFuzzedHub(mongod.uri(`fuzz_${kind}`)),
-      count: values.count === undefined ? count : whole("count", values.count),
-      perSecond: values.rate === undefined ? rate : whole("rate", values.rate),
-      clients,
-      random: new Random(seed),
-    };
-    const result = await fuzzBesideWork(load, fuzz, { ...WORK, calmMs });
+  for (const { kind, ...load } of loads) {
+    const hub = await startFuzzedHub(mongod.uri(`fuzz_${kind}`));
+    const random = new Random(seed);
+    const result = await fuzzBesideWork({ ...load, hub, clients, random }, KINDS[kind].fuzz, { ...WORK, calmMs });
     results.push({ kind, result });
-    await load.hub.stop();
+    await hub.stop();
   }
   await mongod.stop();
   report(results, mongod.version, { seed, clients, ...WORK });
