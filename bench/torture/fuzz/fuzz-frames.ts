@@ -1,12 +1,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { WebSocket } from "ws";
 import type { Random } from "../../../test/support/random.ts";
-import { nextFrames, type OddFrame } from "./odd-frames.ts";
+import { nextFrames, type OddClient, type OddFrame } from "./odd-frames.ts";
+import { newSpeaker } from "./odd-messages.ts";
 import { Pace } from "./pace.ts";
 import type { FuzzLoad, FuzzResult } from "./scene.ts";
 
 const JOIN_MS = 2_000;
 const END_MS = 5_000;
+const LINGER_MS = 200;
 
 /** Clients one after the other, each with a life of its own: CONNECT, mostly, and then whatever comes to its mind. */
 export async function fuzzFrames({ hub, count, clients, perSecond, random }: FuzzLoad): Promise<FuzzResult> {
@@ -40,10 +42,11 @@ export async function fuzzFrames({ hub, count, clients, perSecond, random }: Fuz
       return atMost;
     }
     const namespace = life.chance(0.75) ? "/agents" : "/viewers";
+    const self: OddClient = { namespace, key: hub.key, ...newSpeaker(life) };
     const turns = life.integer(1, 150);
     let sent = 0;
     for (let turn = 0; turn < turns && sent < atMost && ws.readyState === WebSocket.OPEN; turn++) {
-      const frames = nextFrames(life, hub.key, namespace, turn);
+      const frames = nextFrames(life, self, turn);
       for (const frame of frames) send(ws, frame);
       sent += frames.length;
       counts.frames += frames.length;
@@ -51,6 +54,8 @@ export async function fuzzFrames({ hub, count, clients, perSecond, random }: Fuz
       // An event before the answer to the CONNECT ends the connection, which is dull every time.
       if (turn === 0 && life.chance(0.95)) await Promise.race([joined, ended, sleep(JOIN_MS)]);
     }
+    // Some hear the answers, some are gone before.
+    await sleep(life.integer(0, LINGER_MS));
     if (life.chance(0.5)) ws.terminate();
     else ws.close();
     const late = await Promise.race([ended, sleep(END_MS, "late" as const, { ref: false })]);

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Random } from "../../../test/support/random.ts";
 import { HttpWire, type WireAnswer } from "./http-wire.ts";
+import { newSpeaker } from "./odd-messages.ts";
 import { nextRequest } from "./odd-requests.ts";
 import { Pace } from "./pace.ts";
 import type { FuzzLoad, FuzzResult } from "./scene.ts";
@@ -27,10 +28,11 @@ export async function fuzzHttp({ hub, count, clients, perSecond, random }: FuzzL
   async function live(life: Random, atMost: number): Promise<number> {
     const wire = new HttpWire(port);
     counts.connections += 1;
+    const { names } = newSpeaker(life);
     const turns = Math.min(atMost, life.integer(1, 40));
     let sent = 0;
     for (let isUsable = true; isUsable && sent < turns; ) {
-      const request = nextRequest(life, hub.key);
+      const request = nextRequest(life, hub.key, names);
       sent += 1;
       counts.requests += 1;
       await write(life, wire, request.bytes);

@@ -1,5 +1,5 @@
 import type { Random } from "../../../test/support/random.ts";
-import { AGENT_EVENTS, message, VIEWER_EVENTS } from "./odd-messages.ts";
+import { AGENT_EVENTS, message, type Speaker, VIEWER_EVENTS } from "./odd-messages.ts";
 import { bytes, mangled, restructured, value, write } from "./odd-values.ts";
 
 /** What is put on the wire next: a WebSocket frame, or bytes that need not be one. */
@@ -8,6 +8,12 @@ export type OddFrame =
   | { readonly bytes: Uint8Array };
 
 export type Namespace = "/agents" | "/viewers";
+
+/** Who is at the other end. */
+export interface OddClient extends Speaker {
+  readonly namespace: Namespace;
+  readonly key: string;
+}
 
 const ODD_EVENTS = [
   "",
@@ -26,22 +32,27 @@ const ENGINE_PACKETS = ["", "0", "1", "2", "3", "5", "6", "9", "b", "bAQID", "4"
 ENGINE_PACKETS.push('0{"sid":"x"}', "4\u001e4", "40\u001e40", "-1", "\ufeff42[]");
 
 /** One of these comes out with its weight. */
-type Kind = readonly [weight: number, make: (random: Random, own: Namespace, key: string) => readonly OddFrame[]];
+type Kind = readonly [weight: number, make: (random: Random, client: OddClient) => readonly OddFrame[]];
 
 const KINDS: readonly Kind[] = [
-  [800, (random, own) => [text(event(random, own))]],
-  [80, (random, own) => [text(restructuredEvent(random, own))]],
-  [20, (random, own) => [text(mangled(random, event(random, own)))]],
-  [25, (random, own) => burst(random, own)],
-  [25, (random, own) => fragments(random, event(random, own))],
+  [800, (random, client) => [text(event(random, client))]],
+  [80, (random, client) => [text(restructuredEvent(random, client))]],
+  [20, (random, client) => [text(mangled(random, event(random, client)))]],
+  [25, (random, client) => burst(random, client)],
+  [25, (random, client) => fragments(random, event(random, client))],
   [6, (random) => [text(random.pick(ENGINE_PACKETS))]],
-  [6, (random, own, key) => [text(mangled(random, connect(random.pick([...NAMESPACES, own]), key)))]],
+  [6, (random, { namespace, key }) => [text(mangled(random, connect(random.pick([...NAMESPACES, namespace]), key)))]],
   [5, (random) => [text(oddPacket(random))]],
-  [5, (random, own) => attachments(random, own)],
+  [5, (random, { namespace }) => attachments(random, namespace)],
   [4, (random) => [{ data: bytes(random, 200), fin: true, isBinary: true }]],
   [4, (random) => [text(`41${random.pick(NAMESPACES)},`)]],
-  [3, (random, own) => [text(deep(random, own))]],
-  [3, (random, own) => [text(`42${own},["heartbeat",{"sessions":[],"x":"${"y".repeat(random.integer(1, 40_000))}"}]`)]],
+  [3, (random, { namespace }) => [text(deep(random, namespace))]],
+  [
+    3,
+    (random, { namespace }) => [
+      text(`42${namespace},["heartbeat",{"sessions":[],"x":"${"y".repeat(random.integer(1, 40_000))}"}]`),
+    ],
+  ],
   // A text frame that is not UTF-8.
   [2, (random) => [{ data: Buffer.concat([Buffer.from('42/agents,1["'), bytes(random, 20)]), fin: true }]],
   [2, (random) => [{ bytes: brokenFrame(random) }]],
@@ -49,14 +60,14 @@ const KINDS: readonly Kind[] = [
 const WEIGHTS = KINDS.reduce((sum, [weight]) => sum + weight, 0);
 
 /** What a client of no good sends next. One in twenty does not even say who it is. */
-export function nextFrames(random: Random, key: string, own: Namespace, turn: number): readonly OddFrame[] {
-  if (turn === 0 && random.chance(0.95)) return [text(connect(own, key, random.pick(["a", "b"])))];
+export function nextFrames(random: Random, client: OddClient, turn: number): readonly OddFrame[] {
+  if (turn === 0 && random.chance(0.95)) return [text(connect(client.namespace, client.key, random.pick(["a", "b"])))];
   let left = random.next() * WEIGHTS;
   const kind = KINDS.find(([weight]) => {
     left -= weight;
     return left < 0;
   });
-  return kind?.[1](random, own, key) ?? [];
+  return kind?.[1](random, client) ?? [];
 }
 
 function text(data: string): OddFrame {
@@ -77,22 +88,23 @@ function head(random: Random, own: Namespace): string {
   return `42${namespace},${random.chance(0.93) ? random.integer(0, 50) : ""}`;
 }
 
-function event(random: Random, own: Namespace): string {
-  const name = eventName(random, own);
+function event(random: Random, client: OddClient): string {
+  const name = eventName(random, client.namespace);
   const args = random.chance(0.98)
-    ? [message(random, name)]
+    ? [message(random, name, client)]
     : Array.from({ length: random.integer(0, 3) }, () => value(random, 2));
   const json = [JSON.stringify(name), ...args.map((argument) => write(random, argument))].join(",");
-  return `${head(random, own)}[${json}]`;
+  return `${head(random, client.namespace)}[${json}]`;
 }
 
-function restructuredEvent(random: Random, own: Namespace): string {
-  const name = eventName(random, own);
-  return `${head(random, own)}[${JSON.stringify(name)},${restructured(random, message(random, name))}]`;
+function restructuredEvent(random: Random, client: OddClient): string {
+  const name = eventName(random, client.namespace);
+  const json = restructured(random, message(random, name, client));
+  return `${head(random, client.namespace)}[${JSON.stringify(name)},${json}]`;
 }
 
-function burst(random: Random, own: Namespace): OddFrame[] {
-  return Array.from({ length: random.integer(2, 30) }, () => text(event(random, own)));
+function burst(random: Random, client: OddClient): OddFrame[] {
+  return Array.from({ length: random.integer(2, 30) }, () => text(event(random, client)));
 }
 
 function fragments(random: Random, whole: string): OddFrame[] {

@@ -1,19 +1,38 @@
 import type { Random } from "../../../test/support/random.ts";
 import { IDS, KEYS, metadata, NUMBERS, STATUSES, STRINGS, TASK_STATUSES, value } from "./odd-values.ts";
 
-export const AGENT_EVENTS = ["session:open", "changes:publish", "session:close", "heartbeat"] as const;
+/** Publishes most, closes seldom: a session that has ended takes nothing any more. */
+export const AGENT_EVENTS = [
+  ...["session:open", "session:open", "changes:publish", "changes:publish", "changes:publish", "changes:publish"],
+  ...["heartbeat", "session:close"],
+];
 export const VIEWER_EVENTS = ["project:join", "project:leave", "project:snapshot"] as const;
 
 /** Projects that the fuzz writes to, so that what it made of them can be judged. */
 export const PROJECTS = ["p", "q"];
 
+/** What one connection keeps to. */
+export interface Speaker {
+  /** Of its sessions: few, or it would never meet one again; not always the same, since sessions end for good. */
+  readonly names: readonly string[];
+  lastOp: number;
+}
+
+const LIVES = 60;
+
+export function newSpeaker(random: Random): Speaker {
+  const life = random.integer(1, LIVES);
+  return { names: [`a${life}`, `b${life}`, "shared"], lastOp: 0 };
+}
+
 /** A message of an event: mostly good and in order, so that it gets somewhere. */
-export function message(random: Random, event: string): unknown {
+export function message(random: Random, event: string, speaker: Speaker): unknown {
   const good = random.chance(0.9);
-  const id = () => (good ? random.pick(["a", "b", "c"]) : random.pick(IDS));
+  const id = () => (good ? random.pick(speaker.names) : random.pick(IDS));
   const session_id = id();
-  const incarnation = random.integer(1, good ? 4 : 40);
-  const op = random.integer(1, 200);
+  const incarnation = random.chance(0.7) ? 1 : random.integer(1, good ? 4 : 40);
+  if (random.chance(0.8)) speaker.lastOp += 1;
+  const op = random.chance(0.9) ? speaker.lastOp : random.integer(1, 200);
   const maybe = (make: () => object, probability = 0.5) => (random.chance(probability) ? make() : {});
   switch (event) {
     case "session:open":

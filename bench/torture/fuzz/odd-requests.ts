@@ -30,11 +30,11 @@ FINE_HEADERS.push(
 );
 
 /** The next request on a connection. */
-export function nextRequest(random: Random, key: string): OddRequest {
+export function nextRequest(random: Random, key: string, names: readonly string[]): OddRequest {
   const kind = random.next();
-  if (kind < 0.9) return whole(random, key);
+  if (kind < 0.9) return whole(random, key, names);
   if (kind < 0.95) {
-    const { method, bytes: fine } = whole(random, key);
+    const { method, bytes: fine } = whole(random, key, names);
     const text = mangled(random, fine.toString("latin1"));
     return { method, bytes: Buffer.from(text, "latin1"), isWhole: false };
   }
@@ -42,9 +42,9 @@ export function nextRequest(random: Random, key: string): OddRequest {
   return { method: "GET", bytes: Buffer.from(bytes(random, 300)), isWhole: false };
 }
 
-function whole(random: Random, key: string): OddRequest {
-  const id = () => (random.chance(0.9) ? random.pick(["a", "b", "c"]) : encodeURIComponent(random.pick(IDS)));
-  const [method, path, body] = random.chance(0.85) ? known(random, id) : unknown(random);
+function whole(random: Random, key: string, names: readonly string[]): OddRequest {
+  const id = () => (random.chance(0.9) ? random.pick(names) : encodeURIComponent(random.pick(IDS)));
+  const [method, path, body] = random.chance(0.85) ? known(random, id, names) : unknown(random);
   const lines = [`${method} ${path} HTTP/1.1`, "Host: 127.0.0.1"];
   // Most of it as somebody who may: a 401 says little.
   if (random.chance(0.97)) lines.push(`X-Api-Key: ${key}`);
@@ -57,7 +57,7 @@ function whole(random: Random, key: string): OddRequest {
 type Line = readonly [method: string, path: string, body?: string];
 
 /** Requests that the hub serves, most of them right. */
-function known(random: Random, id: () => string): Line {
+function known(random: Random, id: () => string, names: readonly string[]): Line {
   const session = `/sessions/${id()}`;
   const project = random.pick([...PROJECTS, id()]);
   return random.pick<() => Line>([
@@ -68,8 +68,8 @@ function known(random: Random, id: () => string): Line {
     () => ["GET", `${session}/tasks?project_id=${project}`],
     () => ["GET", `/projects/${project}/snapshot?${random.chance(0.2) ? "cursor=0123456789abcdef.1" : ""}`],
     () => ["GET", random.pick(["/health", "/health/ready"])],
-    () => ["POST", "/sessions", json(random, created(random))],
-    () => ["POST", "/sessions", json(random, created(random))],
+    () => ["POST", "/sessions", json(random, created(random, names))],
+    () => ["POST", "/sessions", json(random, created(random, names))],
     () => ["PATCH", `${session}?project_id=${project}`, json(random, sessionEdit(random))],
     () => ["PATCH", `${session}?project_id=${project}`, json(random, sessionEdit(random))],
     () => ["POST", `${session}/close?project_id=${project}`, json(random, { status: random.pick(STATUSES) })],
@@ -84,9 +84,9 @@ function unknown(random: Random): Line {
 }
 
 /** Sessions of their own, so that most of them are created, and agents' too. */
-function created(random: Random): object {
+function created(random: Random, names: readonly string[]): object {
   return spoilt(random, random.chance(0.9), {
-    session_id: random.chance(0.5) ? random.pick(["a", "b", "c"]) : `r${random.integer(0, 200)}`,
+    session_id: random.chance(0.8) ? random.pick(names) : `r${random.integer(0, 200)}`,
     project_id: random.pick(PROJECTS),
     machine_id: random.pick(["m", "a", ...IDS.slice(0, 4)]),
     ...(random.chance(0.3) ? { status: random.pick(STATUSES) } : {}),
