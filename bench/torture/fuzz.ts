@@ -5,7 +5,7 @@ import { publishReport, round, type Table, type Verdict } from "../support/repor
 import { fuzzFrames } from "./fuzz/fuzz-frames.ts";
 import { fuzzHttp } from "./fuzz/fuzz-http.ts";
 import { keptBytes } from "./fuzz/kept-memory.ts";
-import { type FuzzedHub, fuzzBesideWork, type SceneResult } from "./fuzz/scene.ts";
+import { FUZZED_HUB_ENV, type FuzzedHub, fuzzBesideWork, type SceneResult } from "./fuzz/scene.ts";
 
 const HELP = `Frames and HTTP requests that no client sends, against a real hub, beside agents and viewers who work.
 
@@ -77,7 +77,7 @@ async function main(): Promise<void> {
 
 async function startFuzzedHub(mongodbUri: string): Promise<FuzzedHub & { stop(): Promise<void> }> {
   const inspectPort = await freePort();
-  const env = { LOG_LEVEL: "error", NODE_OPTIONS: `--inspect-port=127.0.0.1:${inspectPort}` };
+  const env = { ...FUZZED_HUB_ENV, NODE_OPTIONS: `--inspect-port=127.0.0.1:${inspectPort}` };
   const settings = { mongodbUri, port: await freePort(), dataDir: temporaryFolder(), env };
   const start = async () => {
     const started = await launchHub(settings);

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { fuzzFrames } from "../../bench/torture/fuzz/fuzz-frames.ts";
 import { fuzzHttp } from "../../bench/torture/fuzz/fuzz-http.ts";
-import { type FuzzedHub, fuzzBesideWork } from "../../bench/torture/fuzz/scene.ts";
+import { FUZZED_HUB_ENV, type FuzzedHub, fuzzBesideWork } from "../../bench/torture/fuzz/scene.ts";
 import { Random } from "../support/random.ts";
 import { startHub } from "../support/start-hub.ts";
 import { Stage } from "../support/test-hub.ts";
@@ -12,7 +12,7 @@ afterEach(stage.clear);
 /** A hub process of its own, so that its end would be seen, and nobody else's memory. */
 async function hubToFuzz(): Promise<FuzzedHub & { output(): string }> {
   const { uri: mongodbUri } = stage.database();
-  const first = await startHub({ mongodbUri, env: { LOG_LEVEL: "error" } });
+  const first = await startHub({ mongodbUri, env: FUZZED_HUB_ENV });
   let running = first;
   stage.add(first, () => running.stop());
   const { port, key, pid } = first;
@@ -21,7 +21,7 @@ async function hubToFuzz(): Promise<FuzzedHub & { output(): string }> {
     ...{ url: first.url.replace("http", "ws"), key, pid, mongodbUri },
     restart: async () => {
       await running.stop();
-      running = await startHub({ mongodbUri, port, key, env: { LOG_LEVEL: "error" } });
+      running = await startHub({ mongodbUri, port, key, env: FUZZED_HUB_ENV });
     },
     output: () => first.output(),
   };

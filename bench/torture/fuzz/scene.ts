@@ -13,6 +13,12 @@ import { checkHistory, type Fields, type LogEntry } from "../check-history.ts";
 import { BYSTANDERS_PROJECT, type Bystanders } from "./bystanders.ts";
 import { PROJECTS } from "./odd-messages.ts";
 
+/**
+ * Settings of a hub that is fuzzed. Nobody is judged: sessions whose agents are gone would change by themselves while
+ * mirrors are compared across a restart.
+ */
+export const FUZZED_HUB_ENV = { LOG_LEVEL: "error", LEASE_TTL_MS: "3600000", LEASE_GRACE_MS: "3600000" };
+
 /** A hub process that is fuzzed. */
 export interface FuzzedHub {
   /** `ws://127.0.0.1:PORT`. */
