@@ -14,6 +14,8 @@ const node = join(modules, "node", "bin", process.platform === "win32" ? "node.e
 const cli = join(root, "cli", "main.ts");
 
 if (needsInstall()) install();
+// The hub itself: its libraries are part of the command line tool and would have read the environment by then.
+if (process.argv[2] === "start") await import("../server/quiet-libraries.mjs");
 if (realpathSync(process.execPath) === realpathSync(node)) await import(pathToFileURL(cli).href);
 else runOnPinnedNode();
 

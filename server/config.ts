@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import { z } from "zod";
 import { DEFAULT_STALLED_AFTER_MS } from "../shared/display.ts";
+import { isLoopback } from "./domain/origins.ts";
 import { parseRedisUrl } from "./redis/redis-url.ts";
 import { StartupError } from "./startup-error.ts";
 
@@ -37,6 +38,13 @@ const url = (...schemes: readonly string[]) =>
       (text) => schemes.some((scheme) => text.startsWith(`${scheme}://`) && text.length > scheme.length + 3),
       `must begin with ${schemes.map((scheme) => `${scheme}://`).join(" or ")}`,
     );
+
+/** As browsers send it: no path, no trailing slash, no default port. */
+function isOrigin(text: string): boolean {
+  return (
+    text === "*" || (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) && new URL(text).origin === text)
+  );
+}
 
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 
@@ -89,7 +97,14 @@ export const SETTINGS = {
     z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(", ")}`).default("info"),
     "Least level of log lines.",
   ),
-  DEBUG: setting(z.string().optional(), "`1` or `true`: the same as LOG_LEVEL=debug."),
+  DEBUG: setting(
+    z.string().optional(),
+    "`1` or `true`: the same as LOG_LEVEL=debug. Names of libraries, which would print keys and content, are ignored.",
+  ),
+  DEBUG_UNSAFE: setting(
+    z.literal("1", "must be 1").optional(),
+    "`1`: libraries print for the names in DEBUG, and the MongoDB driver for MONGODB_LOG_*, keys, passwords and content included.",
+  ),
   HUB_ID: setting(
     z
       .string()
@@ -130,7 +145,12 @@ export const SETTINGS = {
     integer(0, 100_000).default(1_000),
     "New connections a second that this hub takes; further ones are told when to come back, and fewer are taken while the hub is late with its work. 0: as many as come. 1000 take about a core.",
   ),
-  CORS_ALLOW_ORIGINS: setting(list.default([]), "Comma list of origins whose pages may use the hub, or `*`."),
+  CORS_ALLOW_ORIGINS: setting(
+    list
+      .refine((origins) => origins.every(isOrigin), "must be * or a list of origins such as https://app.example")
+      .default([]),
+    "Comma list of origins whose pages may use the hub besides its own, or `*`.",
+  ),
   TRUST_PROXY: setting(
     integer(0, 10).default(0),
     "Number of proxies in front whose X-Forwarded-For is believed; 0: none.",
@@ -139,7 +159,7 @@ export const SETTINGS = {
 
 type RawSettings = { readonly [K in keyof typeof SETTINGS]: z.output<(typeof SETTINGS)[K]["schema"]> };
 
-export interface Config extends Omit<RawSettings, "HUB_ID" | "REDIS_PREFIX" | "DEBUG"> {
+export interface Config extends Omit<RawSettings, "HUB_ID" | "REDIS_PREFIX" | "DEBUG" | "DEBUG_UNSAFE"> {
   readonly HUB_ID: string;
   readonly REDIS_PREFIX: string;
   /** Any key is accepted. */
@@ -170,7 +190,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
 }
 
 function resolve(raw: RawSettings): Config {
-  const { DEBUG, HUB_ID, REDIS_PREFIX, ...settings } = raw;
+  const { DEBUG, DEBUG_UNSAFE, HUB_ID, REDIS_PREFIX, ...settings } = raw;
   const problems: string[] = [];
   const warnings: string[] = [];
   const isDevelopment = settings.NODE_ENV === "development";
@@ -185,6 +205,7 @@ function resolve(raw: RawSettings): Config {
   if (problems.length > 0) throw new StartupError(problems.join("; "));
   if (isOpen) warnings.push("development mode: any API key is accepted");
   if (!isLoopback(settings.HOST)) warnings.push(`plain HTTP on ${settings.HOST}: put TLS in front of it`);
+  if (DEBUG_UNSAFE !== undefined) warnings.push("DEBUG_UNSAFE: libraries may print keys, passwords and content");
   const wantsDebug = DEBUG === "1" || DEBUG?.toLowerCase() === "true";
   return {
     ...settings,
@@ -209,8 +230,4 @@ function checkKeys(keys: readonly string[], isDevelopment: boolean, problems: st
     else if (version !== "4") warnings.push(`API_KEYS: key ${index + 1} is not a random (version 4) UUID`);
   });
   if (new Set(keys).size < keys.length) problems.push("API_KEYS names a key twice");
-}
-
-export function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
 }

@@ -6,6 +6,7 @@ import { BOUNDS } from "./bounds.ts";
 import { SystemClock } from "./clock.ts";
 import type { Config } from "./config.ts";
 import { Keys } from "./domain/access.ts";
+import { Origins } from "./domain/origins.ts";
 import { SessionTokens } from "./domain/session-token.ts";
 import { Drain } from "./drain/drain.ts";
 import { Arrivals } from "./following/arrivals.ts";
@@ -71,6 +72,9 @@ export interface Hub {
 /** Clocks drift by milliseconds a minute at most. */
 const CLOCK_CORRECTION_MS = 60_000;
 
+/** A client may take so long to read an answer, or to ask again, before its connection is idle. */
+const IDLE_BEYOND_MS = 30_000;
+
 /**
  * The hub, wired in the order in which a change passes: stores → projects → writer → following → edges. What was
  * opened is closed in reverse, also when a later part fails to open.
@@ -102,6 +106,7 @@ async function open(options: HubOptions, onStop: OnStop) {
   const bounds = { ...BOUNDS, ...overrides?.bounds } as typeof BOUNDS;
   const hubId = `${config.HUB_ID}.${randomBytes(4).toString("hex")}`;
   const keys = new Keys(options.keys, config.isOpen);
+  const origins = new Origins(config.CORS_ALLOW_ORIGINS, config.isOpen);
   const systemClock = new SystemClock();
   const clock = overrides?.clock?.(systemClock) ?? systemClock;
   const active = new ActiveTime({ clock, bounds });
@@ -153,7 +158,7 @@ async function open(options: HubOptions, onStop: OnStop) {
     stalledAfterMs: config.STALLED_AFTER_MS,
     clock,
     log,
-    corsAllowOrigins: config.CORS_ALLOW_ORIGINS,
+    origins,
     maxConnections: config.MAX_CONNECTIONS,
     maxConnectsPerSecond: config.MAX_CONNECTS_PER_SECOND,
     isDraining: () => drain.isDraining,
@@ -221,10 +226,11 @@ async function open(options: HubOptions, onStop: OnStop) {
     health: { version: VERSION, ping: () => health.ping(), fanOut },
     drain,
     requestTimeoutMs: config.REQUEST_TIMEOUT_MS,
-    corsAllowOrigins: config.CORS_ALLOW_ORIGINS,
+    origins,
+    isOpen: config.isOpen,
     trustProxy: config.TRUST_PROXY,
   });
-  const http = createHttpServer(app);
+  const http = createHttpServer(app, { idleTimeout: config.REQUEST_TIMEOUT_MS + IDLE_BEYOND_MS });
   onStop("REST", () => closeHttpServer(http, bounds.httpCloseMs));
   gateway.open(
     http,

@@ -1,3 +1,6 @@
+// First of all, before a library reads the environment.
+import "./quiet-libraries.mjs";
+
 import { rememberHub } from "../cli/hubs-file.ts";
 import { type FirstRunKey, firstRunKey } from "./api-key.ts";
 import { type Config, readConfig } from "./config.ts";
@@ -6,6 +9,7 @@ import { startEmbeddedMongod } from "./embedded/embedded-mongod.ts";
 import { assertPortFree } from "./embedded/port-check.ts";
 import { startHub } from "./hub.ts";
 import { endWithin, OpenParts, StopTimeout } from "./lifecycle.ts";
+import { errorText } from "./observability/error-fields.ts";
 import { createLogger } from "./observability/logger.ts";
 import type { Logger } from "./ports.ts";
 import { StartupError } from "./startup-error.ts";
@@ -116,7 +120,7 @@ function onSignals(log: Logger): void {
   }
   // A bug: what is in memory cannot be trusted any more, what is acked is in the log. The supervisor starts anew.
   process.on("uncaughtException", (error) => {
-    console.error("state-hub: internal error, ending", error);
+    console.error(`state-hub: internal error, ending: ${errorText(error)}`);
     void end(1);
   });
 }
@@ -134,5 +138,5 @@ function end(code: number): Promise<void> {
 
 function explain(error: unknown): string {
   if (error instanceof StartupError || error instanceof StopTimeout) return `state-hub: ${error.message}`;
-  return `state-hub: internal error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
+  return `state-hub: internal error: ${errorText(error)}`;
 }

@@ -45,11 +45,11 @@ export function keyFromHeaders(headers: {
   return { key: key ?? bearer };
 }
 
-const KEY_PARAMETERS = new Set(["key", "api_key", "apikey", "x-api-key", "token"]);
+const KEY_PARAMETER = /^((x[_-])?api[_-]?key|key|(access_)?token|jwt|auth(orization)?)$/i;
 
 /** Whether people put keys into URLs under this name, where proxies and histories keep them. */
 export function isKeyParameter(name: string): boolean {
-  return KEY_PARAMETERS.has(name.toLowerCase());
+  return KEY_PARAMETER.test(name);
 }
 
 function single(value: string | string[] | undefined): string | undefined {

@@ -2,7 +2,7 @@ import express, { type ErrorRequestHandler, type Express, type RequestHandler } 
 import helmet from "helmet";
 import { DRAINING } from "../drain/refusal.ts";
 import { authenticate } from "./auth.ts";
-import { cors } from "./cors.ts";
+import { cors, refuseStrangers } from "./cors.ts";
 import type { HttpDeps } from "./deps.ts";
 import { mount } from "./endpoint.ts";
 import { INTERNAL, invalid, NOT_FOUND, refuseTrouble, sendProblem } from "./problem.ts";
@@ -33,7 +33,8 @@ export function createHttpApp(deps: HttpDeps): Express {
     }),
   );
   app.use(closeWhenDraining(deps), keepPrivate);
-  app.use(cors(deps.corsAllowOrigins));
+  if (deps.isOpen) app.use(refuseStrangers(deps.origins));
+  app.use(cors(deps.origins));
   app.use(refuseKeyInUrl);
   mount(app, healthResources(deps));
   app.all("/", refuseUnknownPath);

@@ -1,5 +1,6 @@
 import type { Limits } from "../../shared/limits.ts";
 import type { Keys } from "../domain/access.ts";
+import type { Origins } from "../domain/origins.ts";
 import type { Drain } from "../drain/drain.ts";
 import type { Snapshots } from "../following/snapshots.ts";
 import type { Heartbeats } from "../liveness/heartbeats.ts";
@@ -33,8 +34,9 @@ export interface HttpDeps {
   readonly log: Logger;
   /** A request without an answer by then gets `TIMEOUT`. */
   readonly requestTimeoutMs: number;
-  /** Origins whose pages may read answers, besides the hub's own; `*` for all. */
-  readonly corsAllowOrigins: readonly string[];
+  readonly origins: Origins;
+  /** No key is asked for. */
+  readonly isOpen: boolean;
   /** Express' `trust proxy`: how many proxies in front are believed about the client's address; 0 or false for none. */
   readonly trustProxy: number | string | false;
 }

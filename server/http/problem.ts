@@ -50,6 +50,11 @@ export const UNAUTHENTICATED: HttpRefusal = {
 
 export const FORBIDDEN: Refusal = refuse("FORBIDDEN", "Not Authorized");
 
+export const FORBIDDEN_ORIGIN: Refusal = refuse(
+  "FORBIDDEN",
+  "without API keys the hub serves this machine's own pages and programs only; set API_KEYS, or CORS_ALLOW_ORIGINS",
+);
+
 export const NOT_FOUND: Refusal = refuse("NOT_FOUND", "there is nothing at this path");
 
 export const AMBIGUOUS_KEY: Refusal = {

@@ -1,6 +1,8 @@
 import mongoose from "mongoose";
 import type { Logger } from "../ports.ts";
+import { StartupError } from "../startup-error.ts";
 import { explainMongoError } from "./explain-error.ts";
+import { weakerOption } from "./weaker-option.ts";
 
 export interface MongoSettings {
   readonly uri: string;
@@ -35,6 +37,11 @@ export async function connectMongo(
   log: Logger,
   events: MongoEvents,
 ): Promise<mongoose.Connection> {
+  const weaker = weakerOption(settings.uri);
+  if (weaker !== undefined) {
+    const text = `MONGODB_URI asks for ${weaker}, less than an ack promises; take it out, the hub asks for majority and journal`;
+    throw new StartupError(text);
+  }
   try {
     const connection = mongoose.createConnection(settings.uri, {
       maxPoolSize: settings.maxPoolSize,

@@ -8,6 +8,7 @@ import type { Closing, Welcome } from "../../shared/messages/notices.ts";
 import { AGENTS_NAMESPACE, VIEWERS_NAMESPACE } from "../../shared/protocol.ts";
 import type { BOUNDS } from "../bounds.ts";
 import type { Keys } from "../domain/access.ts";
+import type { Origins } from "../domain/origins.ts";
 import type { Movable } from "../drain/move.ts";
 import { DRAINING } from "../drain/refusal.ts";
 import type { Clock, Logger } from "../ports.ts";
@@ -18,7 +19,6 @@ import { Dispatch, type DispatchOptions, type Route } from "./dispatch.ts";
 import { authenticate, type Peer } from "./handshake.ts";
 import { jsonParser } from "./json-parser.ts";
 import { LoopLag } from "./loop-lag.ts";
-import { isAllowedOrigin } from "./origin.ts";
 import { EngineOutbox, transportSocket } from "./outbox.ts";
 import { RequestGate } from "./request-gate.ts";
 import type { RoomEmitter } from "./rooms.ts";
@@ -36,7 +36,7 @@ export interface GatewayOptions {
   readonly stalledAfterMs: number;
   readonly clock: Clock;
   readonly log: Logger;
-  readonly corsAllowOrigins: readonly string[];
+  readonly origins: Origins;
   readonly maxConnections: number;
   /** 0: as many as come. */
   readonly maxConnectsPerSecond: number;
@@ -260,8 +260,8 @@ export class Gateway {
 
   #refusalOfUpgrade(request: IncomingMessage): Refusal | undefined {
     const { origin, host } = request.headers;
-    if (!isAllowedOrigin(origin, host, this.#options.corsAllowOrigins)) {
-      return refuse("FORBIDDEN", "this Origin is not in CORS_ALLOW_ORIGINS");
+    if (!this.#options.origins.admits(origin, host)) {
+      return refuse("FORBIDDEN", "pages of this origin may not use the hub; see CORS_ALLOW_ORIGINS");
     }
     const unconnected = this.#upgrades.size + this.#io.engine.clientsCount - this.#accepted;
     if (unconnected >= this.#options.bounds.unconnected) {

@@ -2,6 +2,7 @@ import { createServer, type Server } from "node:http";
 import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import { Keys } from "../../server/domain/access.ts";
+import { Origins } from "../../server/domain/origins.ts";
 import { createHttpApp } from "../../server/http/app.ts";
 import type { HttpDeps } from "../../server/http/deps.ts";
 import { createHttpServer } from "../../server/http/http-server.ts";
@@ -64,7 +65,8 @@ async function edge(parts: Partial<HttpDeps>, timeouts?: Parameters<typeof creat
     clock: { now: Date.now, monotonic: () => performance.now() },
     log: { debug: line("debug"), info: line("info"), warn: line("warn"), error: line("error") },
     requestTimeoutMs: 5_000,
-    corsAllowOrigins: [],
+    origins: new Origins([], false),
+    isOpen: false,
     trustProxy: false,
     ...parts,
   });

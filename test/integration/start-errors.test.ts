@@ -259,6 +259,11 @@ describe("settings", () => {
     ["MONGODB_URI", "mongodb://"],
     ["REDIS_URL", "http://localhost"],
     ["REDIS_URL", "localhost:6379"],
+    ["CORS_ALLOW_ORIGINS", "https://app.example/"],
+    ["CORS_ALLOW_ORIGINS", "https://app.example,app.example"],
+    ["CORS_ALLOW_ORIGINS", "https://app.example:443"],
+    ["CORS_ALLOW_ORIGINS", "null"],
+    ["DEBUG_UNSAFE", "true"],
   ])("%s=%s is refused with its name", (name, value) => {
     const error = configError({ [name]: value });
     expect(error).toMatch(new RegExp(`^${name} must be`));
