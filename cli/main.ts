@@ -1,6 +1,7 @@
 import { Command, CommanderError } from "commander";
 import { CLIENT_VERSION } from "../client/version.ts";
 import { getCommand } from "./commands/get.ts";
+import { keysCommand } from "./commands/keys.ts";
 import { loginCommand } from "./commands/login.ts";
 import { publishCommand } from "./commands/publish.ts";
 import { runCommand } from "./commands/run.ts";
@@ -33,7 +34,8 @@ async function main(): Promise<void> {
     .enablePositionalOptions()
     .addHelpText("after", HELP);
   const reading = [watchCommand, tailCommand, sessionsCommand, getCommand];
-  for (const make of [startCommand, runCommand, ...reading, publishCommand, loginCommand]) program.addCommand(make());
+  for (const make of [startCommand, runCommand, ...reading, publishCommand, loginCommand, keysCommand])
+    program.addCommand(make());
   for (const command of [program, ...program.commands]) {
     command
       .exitOverride()

@@ -5,7 +5,6 @@ import { DEFAULT_LIMITS, type Limits } from "../shared/limits.ts";
 import { BOUNDS } from "./bounds.ts";
 import { SystemClock } from "./clock.ts";
 import type { Config } from "./config.ts";
-import { Keys } from "./domain/access.ts";
 import { SessionTokens } from "./domain/session-token.ts";
 import { Arrivals } from "./following/arrivals.ts";
 import { HeadWatch } from "./following/head-watch.ts";
@@ -18,17 +17,20 @@ import { LOCAL_FAN_OUT } from "./local-fan-out.ts";
 import { databaseTrouble } from "./mongo/database-trouble.ts";
 import { explainMongoError, isMongoError } from "./mongo/explain-error.ts";
 import type { MongoHealth } from "./mongo/health.ts";
-import { openStores } from "./mongo/stores.ts";
-import type { ChangeLog, Clock, FanOut, Logger } from "./ports.ts";
+import { SwitchedStores } from "./mongo/switched-stores.ts";
+import type { ChangeLog, Clock, FanOut, KeyNotes, Logger } from "./ports.ts";
 import { Gateway } from "./realtime/gateway.ts";
 import { leaveAll } from "./realtime/handlers/join-project.ts";
 import { Rooms } from "./realtime/rooms.ts";
 import { createRoutes } from "./realtime/routes.ts";
 import type { RedisFanOut } from "./redis/redis-fan-out.ts";
 import { parseRedisUrl } from "./redis/redis-url.ts";
+import { readMongodbUri } from "./secret-files.ts";
 import { StartupError } from "./startup-error.ts";
 import { pause } from "./timing.ts";
 import { VERSION } from "./version.ts";
+import { WatchedFile } from "./watched-file.ts";
+import { wireKeys } from "./wire-keys.ts";
 import { wireLiveness } from "./wire-liveness.ts";
 import { ProjectedMarks } from "./writer/projected-marks.ts";
 import { ProjectionWatch } from "./writer/projection-watch.ts";
@@ -103,7 +105,6 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
   const limits = { ...DEFAULT_LIMITS, ...overrides?.limits } as Limits;
   const bounds = { ...BOUNDS, ...overrides?.bounds } as typeof BOUNDS;
   const hubId = `${config.HUB_ID}.${randomBytes(4).toString("hex")}`;
-  const keys = new Keys(options.keys, config.isOpen);
   const systemClock = new SystemClock();
   const clock = overrides?.clock?.(systemClock) ?? systemClock;
   const active = new ActiveTime({ clock, bounds });
@@ -112,14 +113,20 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
   let onPrimaryChange = () => {};
   let changes = 0;
   const primaryChanges = () => changes;
-  const stores = await openStores(config, options.mongodbUri, log, () => {
+  const stores = await SwitchedStores.open(config, options.mongodbUri, log, () => {
     changes += 1;
     onPrimaryChange();
   });
   onStop(() => stores.close());
-  onStop(await followDatabaseClock(systemClock, stores.health, log));
-  const { projections, health, queries } = stores;
-  const changeLog = overrides?.changeLog?.(stores.changeLog) ?? stores.changeLog;
+  if (config.MONGODB_URI_FILE !== undefined) {
+    const file = { setting: "MONGODB_URI_FILE", path: config.MONGODB_URI_FILE, text: options.mongodbUri, log, bounds };
+    const watched = new WatchedFile({ ...file, onChange: (text) => stores.switchTo(readMongodbUri(text)) });
+    onStop(() => watched.stop());
+  }
+  const { ports } = stores;
+  onStop(await followDatabaseClock(systemClock, ports.health, log));
+  const { projections, health, queries } = ports;
+  const changeLog = overrides?.changeLog?.(ports.changeLog) ?? ports.changeLog;
   const repaired = await repairAll({ changeLog, projections, primaryChanges, log, bounds });
   if (repaired.changes > 0) log.info(repaired, "documents repaired from the log");
 
@@ -144,11 +151,13 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
   onPrimaryChange = () => projectionWatch.onPrimaryChange();
   onStop(() => projectionWatch.stop());
 
+  const keys = await wireKeys({ config, given: options.keys, store: ports.keys, clock, log, bounds }, onStop);
+
   const owners = new Owners(hubId);
   const snapshots = new Snapshots({ changeLog, projections, clock, bounds, pageSize: limits.snapshot_page });
   const gateway = new Gateway({
     hubId,
-    keys,
+    keys: keys.ring,
     limits,
     bounds,
     lease: () => liveness.lease(),
@@ -166,6 +175,7 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
     bounds,
     log,
   });
+  const keyAdmin = keys.share({ hubId, fanOut, uses: ports.keyUses, principals: () => gateway.principals() });
   const isLive = () => fanOut.state.mode === "live";
   const headWatch = new HeadWatch({ projects, changeLog, clock, isLive, log, bounds });
   onStop(() => headWatch.stop());
@@ -177,7 +187,7 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
   projects.onEntry((project, entry) => owners.onEntry(project, entry));
   const liveness = wireLiveness(
     {
-      ...{ hubId, config, stores, writer, projects, owners, clock, active, log, bounds },
+      ...{ hubId, config, stores: ports, writer, projects, owners, clock, active, log, bounds },
       fleet: { agents: () => gateway.agents, tell: (lease) => void gateway.tellLease(lease) },
       showHeartbeats: (projectId, at, sessions) => rooms.onHeartbeats(projectId, at, sessions),
       onHubDeath: (isMine) => projectionWatch.onHubDeath(isMine),
@@ -202,7 +212,8 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
   let draining = false;
   const isDraining = () => draining;
   const app = createHttpApp({
-    keys,
+    keys: keys.ring,
+    keyAdmin,
     limits,
     clock,
     log,
@@ -234,6 +245,7 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
       snapshots,
       following: { projects, snapshots, changeLog, limits, bounds },
       limits,
+      keys: keys.ring,
       lease: () => liveness.lease(),
       log,
       isDraining,
@@ -259,7 +271,7 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
 async function createFanOut(
   config: Config,
   common: Omit<ConstructorParameters<typeof RedisFanOut>[0], "address" | "prefix">,
-): Promise<FanOut> {
+): Promise<FanOut & KeyNotes> {
   const address = config.REDIS_URL === undefined ? undefined : parseRedisUrl(config.REDIS_URL);
   if (address === undefined) return LOCAL_FAN_OUT;
   const redis = await import("./redis/redis-fan-out.ts");

@@ -7,8 +7,10 @@ import { assertPortFree } from "./embedded/port-check.ts";
 import { type Hub, startHub } from "./hub.ts";
 import { createLogger } from "./observability/logger.ts";
 import type { Logger } from "./ports.ts";
+import { readMongodbUri } from "./secret-files.ts";
 import { StartupError } from "./startup-error.ts";
 import { VERSION } from "./version.ts";
+import { readWatchedFile } from "./watched-file.ts";
 
 /** What this process has opened, closed in this order. */
 interface Running {
@@ -32,9 +34,10 @@ async function main(): Promise<void> {
   onSignals(log);
   for (const warning of config.warnings) log.warn({}, warning);
   if (config.PORT !== 0) await assertPortFree(config.HOST, config.PORT);
-  const needsFolder = config.MONGODB_URI === undefined || (config.API_KEYS.length === 0 && !config.isOpen);
+  const givenUri = config.MONGODB_URI ?? (await uriFromFile(config));
+  const needsFolder = givenUri === undefined || needsKey(config);
   if (needsFolder) running.dataFolder = await openDataFolder(config.DATA_DIR);
-  const mongodbUri = config.MONGODB_URI ?? (await embedMongod(running.dataFolder, log));
+  const mongodbUri = givenUri ?? (await embedMongod(running.dataFolder, log));
   const ownKey =
     running.dataFolder !== undefined && needsKey(config) ? firstRunKey(running.dataFolder.path) : undefined;
   const keys = ownKey === undefined ? config.API_KEYS : [ownKey.key];
@@ -53,8 +56,18 @@ function reachableHost(host: string): string {
   return host.includes(":") ? `[${host}]` : host;
 }
 
+async function uriFromFile({ MONGODB_URI_FILE: path }: Config): Promise<string | undefined> {
+  if (path === undefined) return undefined;
+  const text = await readWatchedFile("MONGODB_URI_FILE", path);
+  try {
+    return readMongodbUri(text);
+  } catch (error) {
+    throw new StartupError(`MONGODB_URI_FILE: ${(error as Error).message}`, { cause: error });
+  }
+}
+
 function needsKey(config: Config): boolean {
-  return config.API_KEYS.length === 0 && !config.isOpen;
+  return !config.hasKeys && !config.isOpen;
 }
 
 async function embedMongod(dataFolder: DataFolder | undefined, log: Logger): Promise<string> {

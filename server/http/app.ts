@@ -1,5 +1,6 @@
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from "express";
 import helmet from "helmet";
+import type { Principal } from "../domain/access.ts";
 import { authenticate } from "./auth.ts";
 import { cors } from "./cors.ts";
 import type { HttpDeps } from "./deps.ts";
@@ -8,6 +9,7 @@ import { INTERNAL, invalid, NOT_FOUND, refuseTrouble, sendProblem } from "./prob
 import { refuseKeyInUrl } from "./query.ts";
 import { assignRequestId, requestIdOf } from "./request-id.ts";
 import { healthResources } from "./routes/health.ts";
+import { keyResources } from "./routes/keys.ts";
 import { projectResources } from "./routes/projects.ts";
 import { sessionResources } from "./routes/sessions.ts";
 import { taskResources } from "./routes/tasks.ts";
@@ -36,7 +38,7 @@ export function createHttpApp(deps: HttpDeps): Express {
   mount(app, healthResources(deps));
   app.all("/", refuseUnknownPath);
   app.use(authenticate(deps.keys));
-  mount(app, [...sessionResources(deps), ...taskResources(deps), ...projectResources(deps)]);
+  mount(app, [...sessionResources(deps), ...taskResources(deps), ...projectResources(deps), ...keyResources(deps)]);
   app.use(refuseUnknownPath);
   app.use(answerError(deps));
   return app;
@@ -54,7 +56,7 @@ function logRequest({ log, clock }: HttpDeps): RequestHandler {
         path: path.slice(0, 300),
         status: response.writableFinished ? response.statusCode : 499,
         ms: Math.round(clock.monotonic() - started),
-        key_id: (response.locals.identity as { keyId: string } | undefined)?.keyId,
+        fingerprint: (response.locals.principal as Principal | undefined)?.fingerprint,
         ip: request.ip,
       };
       log.debug(fields, "request");

@@ -1,6 +1,7 @@
 import type { Limits } from "../../shared/limits.ts";
-import type { Keys } from "../domain/access.ts";
 import type { Snapshots } from "../following/snapshots.ts";
+import type { KeyAdmin } from "../keys/key-admin.ts";
+import type { KeyRing } from "../keys/key-ring.ts";
 import type { Heartbeats } from "../liveness/heartbeats.ts";
 import type { Clock, FanOut, Logger } from "../ports.ts";
 import type { DatabaseTrouble, Queries } from "../queries/ports.ts";
@@ -17,7 +18,8 @@ export interface Health {
 
 /** What the HTTP edge needs. */
 export interface HttpDeps {
-  readonly keys: Keys;
+  readonly keys: Pick<KeyRing, "identify">;
+  readonly keyAdmin: KeyAdmin;
   readonly writer: Pick<Writer, "submit">;
   readonly projects: Projects;
   readonly snapshots: Snapshots;

@@ -48,8 +48,6 @@ export const UNAUTHENTICATED: HttpRefusal = {
   },
 };
 
-export const FORBIDDEN: Refusal = refuse("FORBIDDEN", "Not Authorized");
-
 export const NOT_FOUND: Refusal = refuse("NOT_FOUND", "there is nothing at this path");
 
 export const AMBIGUOUS_KEY: Refusal = {

@@ -1,13 +1,16 @@
 import type { IncomingMessage } from "node:http";
 import { type Refusal, refuse, refuseFields } from "../../shared/errors.ts";
 import { HandshakeAuth } from "../../shared/messages/handshake.ts";
-import { PROTOCOL_VERSION, SUPPORTED_PROTOCOLS } from "../../shared/protocol.ts";
+import { AGENTS_NAMESPACE, PROTOCOL_VERSION, SUPPORTED_PROTOCOLS } from "../../shared/protocol.ts";
 import { parseInput } from "../../shared/validate.ts";
-import { type Identity, isKeyParameter, type Keys, keyFromHeaders } from "../domain/access.ts";
+import { isWriter, NOT_AUTHORIZED, type Principal } from "../domain/access.ts";
+import { isKeyParameter, keyFromHeaders } from "../domain/credentials.ts";
+import type { KeyRing } from "../keys/key-ring.ts";
 
 /** Who is at the other end of a connection. */
 export interface Peer {
-  readonly identity: Identity;
+  /** Another one of the same rights after `auth:refresh`. */
+  principal: Principal;
   readonly agentId: string | undefined;
   readonly client: string | undefined;
 }
@@ -18,8 +21,14 @@ interface Handshake {
   readonly query: Readonly<Record<string, unknown>>;
 }
 
-/** Checks a CONNECT: key, protocol version, the client's names for itself. */
-export function authenticate(handshake: Handshake, keys: Keys): Peer | Refusal {
+export const INVALID_KEY = refuse("UNAUTHENTICATED", "Invalid API Key; send X-Api-Key or Authorization: Bearer");
+
+/** Checks a CONNECT: key, protocol version, the client's names for itself, whether its role may be here. */
+export async function authenticate(
+  handshake: Handshake,
+  keys: Pick<KeyRing, "identify">,
+  namespace: string,
+): Promise<Peer | Refusal> {
   if (Object.keys(handshake.query).some(isKeyParameter)) {
     return refuse("VALIDATION", "send the key in auth or a header, never in the URL", { reason: "KEY_IN_URL" });
   }
@@ -31,13 +40,12 @@ export function authenticate(handshake: Handshake, keys: Keys): Peer | Refusal {
     "ambiguous" in fromHeaders ||
     (keyOfAuth !== undefined && fromHeaders.key !== undefined && fromHeaders.key !== keyOfAuth);
   if (ambiguous) return refuse("VALIDATION", "two different keys were sent", { reason: "AMBIGUOUS_KEY" });
-  const identity = keys.identify(keyOfAuth ?? fromHeaders.key);
-  if (identity === undefined) {
-    return refuse("UNAUTHENTICATED", "Invalid API Key; send X-Api-Key or Authorization: Bearer");
-  }
+  const principal = await keys.identify(keyOfAuth ?? fromHeaders.key);
+  if (principal === undefined) return INVALID_KEY;
+  if (namespace === AGENTS_NAMESPACE && !isWriter(principal)) return NOT_AUTHORIZED;
   if (!SUPPORTED_PROTOCOLS.includes(protocol)) {
     const message = `is ${protocol}, this hub speaks ${SUPPORTED_PROTOCOLS.join(", ")}`;
     return refuseFields([{ field: "protocol", message }]);
   }
-  return { identity, agentId: agent_id, client };
+  return { principal, agentId: agent_id, client };
 }

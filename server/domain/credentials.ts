@@ -1,0 +1,21 @@
+/** The key of a request: `X-Api-Key`, or `Authorization: Bearer`. Two that differ are worse than none. */
+export function keyFromHeaders(headers: {
+  readonly [name: string]: string | string[] | undefined;
+}): { readonly key: string | undefined } | { readonly ambiguous: true } {
+  const direct = headers["x-api-key"];
+  const bearer = /^Bearer +(\S+)$/i.exec(single(headers.authorization) ?? "")?.[1];
+  const key = single(direct);
+  if (key !== undefined && bearer !== undefined && key !== bearer) return { ambiguous: true };
+  return { key: key ?? bearer };
+}
+
+const KEY_PARAMETERS = new Set(["key", "api_key", "apikey", "x-api-key", "token"]);
+
+/** Whether people put keys into URLs under this name, where proxies and histories keep them. */
+export function isKeyParameter(name: string): boolean {
+  return KEY_PARAMETERS.has(name.toLowerCase());
+}
+
+function single(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value[0] : value;
+}
