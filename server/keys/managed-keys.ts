@@ -12,6 +12,11 @@ interface Options {
   readonly bounds: typeof BOUNDS;
 }
 
+/** Longer than it takes to look at every connection. */
+const JUST_EXPIRED_MS = 10_000;
+/** Room for those, and for keys that several hubs made at once. */
+const SPARE = 100;
+
 /**
  * Keeps the managed keys of the ring as MongoDB has them: read at the start, when somebody says that they have changed,
  * and every few seconds in case nobody could. While MongoDB is away the keys stay as they were read last.
@@ -62,7 +67,9 @@ export class ManagedKeys {
 
   async #read(): Promise<void> {
     const { store, ring, clock, log, bounds } = this.#options;
-    const records = await store.readLiving(new Date(clock.now()).toISOString(), bounds.managedKeys);
+    // Also those that have just expired, so that their connections hear that rather than that they were revoked.
+    const since = new Date(clock.now() - JUST_EXPIRED_MS).toISOString();
+    const records = await store.readLiving(since, bounds.managedKeys + SPARE);
     const shown = JSON.stringify(
       records.map(({ id, expires_at, replaced_by }) => [id, expires_at, replaced_by]).sort(),
     );

@@ -76,7 +76,7 @@ export class KeyWatch {
         ? { code: "UNAUTHENTICATED", message: "the token has expired; connect with a new one", reconnect: true }
         : {
             code: "KEY_REVOKED",
-            message: `the API key was ${end === "expired" ? "valid until now" : "revoked"}`,
+            message: end === "expired" ? "the API key has expired" : "the API key was revoked",
             reconnect: false,
           },
     );
