@@ -36,7 +36,7 @@ async function main(): Promise<void> {
   const reading = [watchCommand, tailCommand, sessionsCommand, getCommand];
   for (const make of [startCommand, runCommand, ...reading, publishCommand, loginCommand, keysCommand])
     program.addCommand(make());
-  for (const command of [program, ...program.commands]) {
+  for (const command of withSubcommands(program)) {
     command
       .exitOverride()
       .showSuggestionAfterError()
@@ -47,6 +47,10 @@ async function main(): Promise<void> {
   } catch (error) {
     process.exitCode = report(error);
   }
+}
+
+function withSubcommands(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(withSubcommands)];
 }
 
 /** Known ends have a line, everything else is a bug and keeps its stack. */

@@ -62,7 +62,7 @@ async function uriFromFile({ MONGODB_URI_FILE: path }: Config): Promise<string |
   try {
     return readMongodbUri(text);
   } catch (error) {
-    throw new StartupError(`MONGODB_URI_FILE: ${(error as Error).message}`, { cause: error });
+    throw new StartupError((error as Error).message, { cause: error });
   }
 }
 

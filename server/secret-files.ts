@@ -17,8 +17,8 @@ export function readApiKeys(text: string, isDevelopment: boolean): { keys: strin
     .flatMap((line) => line.replace(/#.*/, "").split(","))
     .map((key) => key.trim())
     .filter((key) => key !== "");
-  if (keys.length === 0) throw new SecretFileError("it holds no key");
-  const { problems, warnings } = checkKeys("it", keys, isDevelopment);
+  if (keys.length === 0) throw new SecretFileError("API_KEYS_FILE holds no key");
+  const { problems, warnings } = checkKeys("API_KEYS_FILE", keys, isDevelopment);
   if (problems.length > 0) throw new SecretFileError(problems.join("; "));
   return { keys, warnings };
 }
@@ -26,7 +26,7 @@ export function readApiKeys(text: string, isDevelopment: boolean): { keys: strin
 /** @throws SecretFileError */
 export function readMongodbUri(text: string): string {
   if (!/^mongodb(\+srv)?:\/\/\S+$/.test(text)) {
-    throw new SecretFileError("it holds no URI such as mongodb://user:password@host/NAME");
+    throw new SecretFileError("MONGODB_URI_FILE holds no URI such as mongodb://user:password@host/NAME");
   }
   return text;
 }

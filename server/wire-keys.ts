@@ -97,7 +97,7 @@ async function followFile(
   try {
     file.onChange(text);
   } catch (error) {
-    throw new StartupError(`${file.setting}: ${(error as Error).message}`, { cause: error });
+    throw new StartupError((error as Error).message, { cause: error });
   }
   const watched = new WatchedFile({ ...file, text });
   onStop(() => watched.stop());

@@ -85,7 +85,7 @@ function rotateCommand(): Command {
   return new Command("rotate")
     .summary("replace a key by a new one")
     .description("Makes a key of the same rights and shows it, this once. The old one counts for so long beside it.")
-    .argument("<id>", "of the old key, as `keys list` shows it")
+    .argument("<id>", "of the old key, as `keys list` shows it", parseKeyId)
     .requiredOption("-o, --overlap <duration>", "how long the old key still counts: 24h, 7d, or 0", parseDuration)
     .addOption(urlOption())
     .option("--json", 'one JSON object on stdout: {"id", "key", ...}')
@@ -106,7 +106,7 @@ function revokeCommand(): Command {
   return new Command("revoke")
     .summary("end a key now")
     .description("Ends a key on all hubs and closes its connections.")
-    .argument("<id>", "as `keys list` shows it")
+    .argument("<id>", "as `keys list` shows it", parseKeyId)
     .addOption(urlOption())
     .option("--json", "the key as it is then, on stdout")
     .action(revokeKey);
@@ -131,6 +131,15 @@ function show(made: NewKey, json: true | undefined): void {
   const until = made.expires_at === undefined ? "" : `, until ${made.expires_at}`;
   say(`key ${made.id}: ${made.role} of ${made.projects.map(printable).join(", ")}${until}`);
   say("it is shown only now; the hub keeps no copy");
+}
+
+/** A key pasted for its id must not travel in a URL. */
+function parseKeyId(text: string): string {
+  if (/^key-[0-9a-f]{12}$/.test(text)) return text;
+  if (text.startsWith("config:")) {
+    throw new InvalidArgumentError("A configured key is taken out where it stands: API_KEYS or API_KEYS_FILE.");
+  }
+  throw new InvalidArgumentError("It is the id that `state-hub keys list` shows, such as key-0a1b2c3d4e5f.");
 }
 
 function hasEnded({ revoked_at, expires_at }: KeyView, now: number): boolean {

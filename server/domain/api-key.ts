@@ -5,6 +5,8 @@ const ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 const PREFIX = "shk_";
 const RANDOM_CHARS = 32;
 const CHECK_CHARS = 6;
+/** Of a digest; it is shown as hex. */
+export const FINGERPRINT_BYTES = 4;
 const FORM = new RegExp(`^${PREFIX}[0-9A-Za-z]{${RANDOM_CHARS + CHECK_CHARS}}$`);
 
 /**
@@ -34,7 +36,7 @@ export function digestOf(key: string): string {
 
 /** Of a digest. */
 export function fingerprintOf(digest: string): string {
-  return digest.slice(0, 8);
+  return digest.slice(0, 2 * FINGERPRINT_BYTES);
 }
 
 function checkSum(text: string): string {

@@ -16,6 +16,14 @@ export function isKeyParameter(name: string): boolean {
   return KEY_PARAMETERS.has(name.toLowerCase());
 }
 
+const KEY_LIKE = /shk_[\w%]+|eyJ[\w-]+\.[\w-]+\.[\w-]*/g;
+const KEY_IN_PLACE_OF_ID = /(\/admin\/keys\/)(?!key-[0-9a-f]{12}(?:\/|$)|config:)[^/]+/;
+
+/** A path as it may be logged: people paste a key where its id belongs. */
+export function withoutKeys(path: string): string {
+  return path.replace(KEY_LIKE, "[key]").replace(KEY_IN_PLACE_OF_ID, "$1[key]");
+}
+
 function single(value: string | string[] | undefined): string | undefined {
   return Array.isArray(value) ? value[0] : value;
 }

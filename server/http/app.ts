@@ -1,6 +1,7 @@
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from "express";
 import helmet from "helmet";
 import type { Principal } from "../domain/access.ts";
+import { withoutKeys } from "../domain/credentials.ts";
 import { authenticate } from "./auth.ts";
 import { cors } from "./cors.ts";
 import type { HttpDeps } from "./deps.ts";
@@ -53,7 +54,7 @@ function logRequest({ log, clock }: HttpDeps): RequestHandler {
       const fields = {
         request_id: requestIdOf(response),
         method: request.method,
-        path: path.slice(0, 300),
+        path: withoutKeys(path).slice(0, 300),
         status: response.writableFinished ? response.statusCode : 499,
         ms: Math.round(clock.monotonic() - started),
         fingerprint: (response.locals.principal as Principal | undefined)?.fingerprint,

@@ -1,6 +1,6 @@
 import { hash, timingSafeEqual } from "node:crypto";
 import type { Principal } from "../domain/access.ts";
-import { digestOf, fingerprintOf, hasKeyForm } from "../domain/api-key.ts";
+import { FINGERPRINT_BYTES, hasKeyForm } from "../domain/api-key.ts";
 import { ProjectScope } from "../domain/project-scope.ts";
 import type { Clock, Logger } from "../ports.ts";
 import { looksLikeToken, type Tokens } from "./tokens.ts";
@@ -77,16 +77,17 @@ export class KeyRing {
 
   /** Whom a key or token stands for; undefined for all others alike. */
   identify(credential: string | undefined): Principal | undefined | Promise<Principal | undefined> {
-    const known = this.#find(credential ?? "");
+    const digest = hash("sha256", credential ?? "", "buffer");
+    const known = this.#find(digest);
     if (known !== undefined && this.#isInTime(known.expiresAt)) {
       this.#onUse(known);
       return known.principal;
     }
     const { tokens } = this.#options;
     if (tokens !== undefined && credential !== undefined && looksLikeToken(credential)) {
-      return tokens.verify(credential).then((verified) => verified ?? this.#refuse(credential, known));
+      return tokens.verify(credential).then((verified) => verified ?? this.#refuse(credential, digest, known));
     }
-    return this.#refuse(credential, known);
+    return this.#refuse(credential, digest, known);
   }
 
   /** Whether and why what was identified before counts no more. */
@@ -110,8 +111,7 @@ export class KeyRing {
     return this.#lastUse.get(keyId);
   }
 
-  #find(credential: string): KnownKey | undefined {
-    const digest = hash("sha256", credential, "buffer");
+  #find(digest: Buffer): KnownKey | undefined {
     let found: KnownKey | undefined;
     for (const stored of this.#buckets.get(digest.readUInt32BE()) ?? NOBODY) {
       if (timingSafeEqual(stored.digest, digest)) found = stored.known;
@@ -137,12 +137,12 @@ export class KeyRing {
   }
 
   /** Why is for the log alone: to the client all refusals are one. */
-  #refuse(credential: string | undefined, known: KnownKey | undefined): Principal | undefined {
+  #refuse(credential: string | undefined, digest: Buffer, known: KnownKey | undefined): Principal | undefined {
     if (this.#options.isOpen) return DEVELOPER;
     if (credential === undefined) return undefined;
     const reason =
       known !== undefined ? "expired" : hasKeyForm(credential) ? "unknown or revoked" : "malformed or unknown";
-    this.#options.log.debug({ reason, fingerprint: fingerprintOf(digestOf(credential)) }, "a key was refused");
+    this.#options.log.debug({ reason, fingerprint: digest.toString("hex", 0, FINGERPRINT_BYTES) }, "a key was refused");
     return undefined;
   }
 

@@ -28,7 +28,7 @@ export class ManagedKeys {
   /** A change came while they were being read. */
   #isBehind = false;
   #isStopped = false;
-  #shown = "";
+  #shown = "[]";
 
   constructor(options: Options) {
     this.#options = options;

@@ -145,9 +145,18 @@ export function looksLikeToken(text: string): boolean {
 }
 
 function parseJwks(text: string): JSONWebKeySet {
-  const value = JSON.parse(text) as JSONWebKeySet;
-  if (!Array.isArray(value?.keys) || value.keys.length === 0) throw new Error("it holds no keys");
-  if (value.keys.some(({ kid }) => typeof kid !== "string" || kid === "")) throw new Error("a key has no kid");
-  if (value.keys.some(({ kty, d }) => kty === "oct" || d !== undefined)) throw new Error("it holds a secret key");
+  let value: JSONWebKeySet;
+  try {
+    value = JSON.parse(text) as JSONWebKeySet;
+  } catch {
+    // The parser's own words quote the text.
+    throw new Error("JWT_JWKS_FILE is no JSON");
+  }
+  const { keys } = value ?? {};
+  if (!Array.isArray(keys) || keys.length === 0) throw new Error("JWT_JWKS_FILE holds no keys");
+  if (keys.some(({ kid }) => typeof kid !== "string" || kid === "")) throw new Error("JWT_JWKS_FILE: a key has no kid");
+  if (keys.some(({ kty, d }) => kty === "oct" || d !== undefined)) {
+    throw new Error("JWT_JWKS_FILE holds a secret key; it is for public ones");
+  }
   return value;
 }

@@ -27,7 +27,7 @@ interface Signing {
   readonly claims?: object;
   readonly expiresInS?: number | null;
   readonly header?: object;
-  readonly key?: Uint8Array | CryptoKey;
+  readonly key?: Uint8Array | KeyPair["privateKey"];
 }
 
 function sign({ claims = CLAIMS, expiresInS = 300, header = {}, key = bytes(SECRET) }: Signing = {}): Promise<string> {

@@ -30,7 +30,7 @@ async function watch(path: string, refuses: (text: string) => boolean = () => fa
       taken.push(text);
     },
     log: { debug: say, info: say, warn: say, error: say },
-    bounds: { ...BOUNDS, watchedFileMs: 5 } as typeof BOUNDS,
+    bounds: { ...BOUNDS, watchedFileMs: 5 } as unknown as typeof BOUNDS,
   });
   stage.add(watched, () => watched.stop());
   return { taken, said };
