@@ -6,6 +6,7 @@ import { z } from "zod";
 import { Change, Session, Task } from "../../shared/entities.ts";
 import { ERRORS } from "../../shared/errors.ts";
 import { ID_PATTERN } from "../../shared/ids.ts";
+import { AuthRefresh } from "../../shared/messages/auth-refresh.ts";
 import { ChangesPublish } from "../../shared/messages/changes-publish.ts";
 import { HandshakeAuth } from "../../shared/messages/handshake.ts";
 import { Heartbeat } from "../../shared/messages/heartbeat.ts";
@@ -19,6 +20,7 @@ import { ROOT, readText } from "../support/documents.ts";
 
 const SCHEMAS = {
   HandshakeAuth,
+  AuthRefresh,
   SessionOpen,
   ChangesPublish,
   SessionClose,
