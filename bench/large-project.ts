@@ -35,6 +35,7 @@ const hub = await startHub({
   mongodbUri: mongod.uri("large"),
   keys: [BENCH_KEY],
   log: createLogger("silent", { isTerminal: false }),
+  onEnd: () => {},
 });
 const url = `ws://127.0.0.1:${hub.port}`;
 const agents = new Worker<typeof operations>(new URL("./support/large-project-clients.ts", import.meta.url));

@@ -1,9 +1,11 @@
 import { Command, CommanderError } from "commander";
 import { CLIENT_VERSION } from "../client/version.ts";
+import { drainCommand } from "./commands/drain.ts";
 import { getCommand } from "./commands/get.ts";
 import { keysCommand } from "./commands/keys.ts";
 import { loginCommand } from "./commands/login.ts";
 import { publishCommand } from "./commands/publish.ts";
+import { resumeCommand } from "./commands/resume.ts";
 import { runCommand } from "./commands/run.ts";
 import { sessionsCommand } from "./commands/sessions.ts";
 import { startCommand } from "./commands/start.ts";
@@ -15,6 +17,9 @@ import { endQuietlyOnClosedPipe, say } from "./output.ts";
 const HELP = `
 Which hub: --url, else STATE_HUB_URL, else the default of ~/.config/state-hub/hubs.json, else http://127.0.0.1:3000.
 Which key: STATE_HUB_KEY, else what that file has for the hub. The first start of a hub and \`state-hub login\` write it.
+Several hubs of one installation: addresses with commas between; one that is away is passed over.
+https: STATE_HUB_CA or NODE_EXTRA_CA_CERTS names the PEM file of a private authority. HTTPS_PROXY, HTTP_PROXY and
+NO_PROXY count, except for a hub on this machine.
 Machine output is on stdout with --json, everything said to people on stderr.
 
 Exit codes: 0 done, 1 the hub said no, 2 wrong usage, 3 no hub can be reached, 4 no valid API key;
@@ -34,8 +39,10 @@ async function main(): Promise<void> {
     .enablePositionalOptions()
     .addHelpText("after", HELP);
   const reading = [watchCommand, tailCommand, sessionsCommand, getCommand];
-  for (const make of [startCommand, runCommand, ...reading, publishCommand, loginCommand, keysCommand])
+  const operating = [drainCommand, resumeCommand, keysCommand];
+  for (const make of [startCommand, runCommand, ...reading, publishCommand, ...operating, loginCommand]) {
     program.addCommand(make());
+  }
   for (const command of withSubcommands(program)) {
     command
       .exitOverride()

@@ -1,5 +1,8 @@
+import type { Agent } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
+import { connectFailure } from "../client/connect-failure.ts";
 import { CliError, EXIT } from "./exit.ts";
+import { exchange, type HttpAnswer, Unanswered } from "./http.ts";
 import type { HubAddress } from "./hub-address.ts";
 import { printable } from "./output.ts";
 
@@ -31,28 +34,54 @@ export class HubRefusal extends CliError {
   }
 }
 
-const REQUEST_TIMEOUT_MS = 35_000;
-const PAUSE_MS = 500;
+/** Done by no hub that answers so: another one may be asked. */
+const NOT_DONE: ReadonlySet<string> = new Set(["DRAINING", "OVERLOADED"]);
 
-/** The body of a successful answer. */
+type Outcome = (HttpAnswer & { readonly problem: Problem }) | Unanswered;
+
+/**
+ * The body of a successful answer. Of several hubs the next one is asked where that cannot do a thing twice: what only
+ * reads, what never got a connection, and what a hub says that it has not done. With `waitMs` also everything else, again
+ * and again.
+ */
 export async function askHub<T>(hub: HubAddress, request: RestRequest): Promise<T> {
   const giveUpAt = performance.now() + (request.waitMs ?? 0);
   for (;;) {
-    const answer = await send(hub, request);
-    if (answer instanceof Response && answer.ok) return (await answer.json()) as T;
-    const mayAskAgain = answer instanceof Response ? [429, 503, 504].includes(answer.status) : true;
-    if (!mayAskAgain || performance.now() + PAUSE_MS > giveUpAt) throw await explain(hub, answer);
-    await sleep(PAUSE_MS);
+    const url = hub.rotation.url;
+    const outcome = await send(hub, url, request);
+    if (!(outcome instanceof Unanswered) && outcome.status >= 200 && outcome.status <= 299) {
+      hub.rotation.ready();
+      return JSON.parse(outcome.text) as T;
+    }
+    if (!mayChange(outcome)) throw explain(hub, url, outcome);
+    const pause = hub.rotation.next(outcome instanceof Unanswered ? undefined : outcome.retryAfterMs);
+    if (pause === 0 && isSafeElsewhere(request, outcome)) continue;
+    const left = giveUpAt - performance.now();
+    if (left <= 0) throw explain(hub, url, outcome);
+    await sleep(Math.min(Math.max(pause, LEAST_PAUSE_MS), left));
   }
 }
 
-async function send(hub: HubAddress, request: RestRequest): Promise<Response | Error> {
-  const url = new URL(hub.url + request.path);
+const LEAST_PAUSE_MS = 50;
+
+/** The same request may have another outcome, later or elsewhere. */
+function mayChange(outcome: Outcome): boolean {
+  return outcome instanceof Unanswered || [429, 503, 504].includes(outcome.status);
+}
+
+function isSafeElsewhere({ method = "GET" }: RestRequest, outcome: Outcome): boolean {
+  if (outcome instanceof Unanswered) return method === "GET" || !outcome.wasSent;
+  return outcome.status !== 429 && (method === "GET" || NOT_DONE.has(outcome.problem.code ?? ""));
+}
+
+async function send(hub: HubAddress, address: string, request: RestRequest): Promise<Outcome> {
+  const url = new URL(address + request.path);
   for (const [name, value] of Object.entries(request.query ?? {})) {
     if (value !== undefined) url.searchParams.set(name, value);
   }
   try {
-    return await fetch(url, {
+    const answer = await exchange({
+      url,
       method: request.method ?? "GET",
       headers: {
         accept: "application/json",
@@ -60,30 +89,41 @@ async function send(hub: HubAddress, request: RestRequest): Promise<Response | E
         ...(request.body === undefined ? {} : { "content-type": "application/json" }),
         ...request.headers,
       },
-      ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),
-      signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
-      redirect: "error",
+      body: request.body === undefined ? undefined : JSON.stringify(request.body),
+      agent: hub.network.agentFor(address) as Agent | undefined,
     });
+    return { ...answer, problem: problemOf(answer) };
   } catch (error) {
-    return error as Error;
+    if (error instanceof Unanswered) return error;
+    throw error;
   }
 }
 
-async function explain(hub: HubAddress, answer: Response | Error): Promise<CliError> {
-  if (!(answer instanceof Response)) return new CliError(unreachable(hub.url, answer), EXIT.unreachable);
-  const problem = (await answer.json().catch(() => ({}))) as Problem;
-  if (answer.status === 401) return new HubRefusal(badKey(hub), EXIT.noKey, problem);
+function problemOf({ status, text }: HttpAnswer): Problem {
+  if (status < 400) return {};
+  try {
+    return (JSON.parse(text) ?? {}) as Problem;
+  } catch {
+    return {};
+  }
+}
+
+function explain(hub: HubAddress, url: string, outcome: Outcome): CliError {
+  if (outcome instanceof Unanswered) return new CliError(unreachable(hub, url, outcome), EXIT.unreachable);
+  const { status, problem } = outcome;
+  if (status === 401) return new HubRefusal(badKey(hub), EXIT.noKey, problem);
   if (problem.code === undefined) {
-    return new CliError(`what answers at ${hub.url} is not a State Hub (HTTP ${answer.status})`, EXIT.unreachable);
+    const hint = status === 400 && url.startsWith("http:") ? "; https:// instead of http://?" : "";
+    return new CliError(`what answers at ${url} is not a State Hub (HTTP ${status})${hint}`, EXIT.unreachable);
   }
   const text = `the hub refused: ${printable(problem.detail ?? problem.code)} (${problem.code})`;
   return new HubRefusal(text, EXIT.failed, problem);
 }
 
-export function unreachable(url: string, error: Error): string {
-  const cause = error.cause as { code?: string } | undefined;
-  const reason = error.name === "TimeoutError" ? "no answer in time" : (cause?.code ?? error.message);
-  return `no hub answers at ${url} (${reason}). Start one with \`state-hub start\`, or name another with STATE_HUB_URL.`;
+function unreachable(hub: HubAddress, url: string, error: Unanswered): string {
+  const others = hub.url.includes(",") ? `, the last of ${hub.url}` : "";
+  const start = "Start one with `state-hub start`, or name another with STATE_HUB_URL.";
+  return `no hub answers at ${url} (${printable(connectFailure(error, url))})${others}. ${start}`;
 }
 
 export function badKey(hub: HubAddress): string {

@@ -3,12 +3,16 @@ import type { JsonObject } from "../shared/json.ts";
 import type { Fenced, SessionChanged } from "../shared/messages/notices.ts";
 import type { ConnectionState } from "./connection-state.ts";
 import type { StateHubError } from "./errors.ts";
+import type { Network } from "./network.ts";
 import type { OutboxDepth } from "./outbox-budget.ts";
 import type { Spool, Undelivered } from "./spool.ts";
 
 export interface AgentOptions {
-  /** e.g. `http://127.0.0.1:3000` */
-  readonly url: string;
+  /**
+   * e.g. `http://127.0.0.1:3000`. Of several hubs (a list, or a text with commas) each client tries them in an order of its
+   * own; when one fails, the next is tried at once.
+   */
+  readonly url: string | readonly string[];
   /** API key with the role agent or operator. */
   readonly key: string;
   /**
@@ -25,6 +29,8 @@ export interface AgentOptions {
   };
   /** Keeps what is not delivered beyond a crash of this process: `openSpool` of `@state-hub/client/spool`. */
   readonly spool?: Spool;
+  /** Private certificate authority or HTTP proxy: `nodeNetwork()` of `@state-hub/client/network`. */
+  readonly network?: Network;
   /** Default 10 s. */
   readonly connectTimeoutMs?: number;
   /** Default 20 s: well above the 5 s after which a hub says that its database does not answer. */

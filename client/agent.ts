@@ -14,7 +14,9 @@ import { Connection, type ConnectionTimings } from "./connection.ts";
 import type { ConnectionState } from "./connection-state.ts";
 import { Emitter } from "./emitter.ts";
 import { StateHubError } from "./errors.ts";
-import { checkUrl, randomText } from "./identity.ts";
+import { HubRotation } from "./hub-rotation.ts";
+import { hubUrls } from "./hub-urls.ts";
+import { randomText } from "./identity.ts";
 import { type Journal, NO_JOURNAL, spoolJournal } from "./journal.ts";
 import type { EntryContent } from "./outbox.ts";
 import { OutboxBudget, type OutboxDepth } from "./outbox-budget.ts";
@@ -24,14 +26,15 @@ import type { Transport } from "./transport.ts";
 
 /** Starts at once and keeps trying while the hub is away; throws only on options that can never work. */
 export function connectAgent(options: AgentOptions): Agent {
-  checkUrl(options.url);
+  const urls = hubUrls(options.url);
   const agentId = checked(Id, options.agentId ?? options.spool?.agentId ?? `agent-${randomText()}`, "agentId");
   const transport = socketTransport({
-    url: options.url,
+    urls,
     namespace: AGENTS_NAMESPACE,
     key: options.key,
     agentId,
     connectTimeoutMs: timingsOf(options).connectTimeoutMs,
+    network: options.network,
   });
   return new Agent({ ...options, agentId }, transport, systemClock);
 }
@@ -68,7 +71,8 @@ export class Agent extends Emitter<AgentEvents> {
     this.#spool = options.spool;
     const { maxPublishes = CLIENT_BOUNDS.outboxPublishes, maxBytes = CLIENT_BOUNDS.outboxBytes } = options.outbox ?? {};
     this.#budget = new OutboxBudget({ maxPublishes, maxBytes }, () => this.#depthChanged());
-    this.#connection = new Connection(transport, clock, timingsOf(options), {
+    const hubs = new HubRotation(hubUrls(options.url), clock);
+    this.#connection = new Connection(transport, hubs, clock, timingsOf(options), {
       linked: () => this.#linked(),
       unlinked: () => this.#unlinked(),
       welcomed: (welcome) => {
@@ -101,6 +105,11 @@ export class Agent extends Emitter<AgentEvents> {
   /** Of the connection: `ready` when the hub has taken this agent and opened every session that is to be open. */
   get state(): ConnectionState {
     return this.#connection.state;
+  }
+
+  /** Address of the hub that is connected to, or tried next. */
+  get url(): string {
+    return this.#connection.url;
   }
 
   /** What waits for the hub's word, over all sessions. */

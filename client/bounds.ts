@@ -10,4 +10,6 @@ export const CLIENT_BOUNDS = {
   spoolCompactBytes: 256 * 1024,
   /** Bytes of the file with what a hub refused from a spool; beyond it only the `undelivered` event tells. */
   undeliveredFileBytes: 4 * 1024 * 1024,
+  /** Milliseconds for an HTTP proxy to connect to a hub; then the attempt has failed. */
+  proxyAnswerMs: 10_000,
 } as const;

@@ -4,6 +4,7 @@ import { askedPauseMs, backoffMs } from "./backoff.ts";
 import type { Cancel, Clock } from "./clock.ts";
 import { type ConnectionEvent, type ConnectionState, INITIAL, nextState, type StopReason } from "./connection-state.ts";
 import { fromErrorBody, isWorthRetrying, StateHubError } from "./errors.ts";
+import type { HubRotation } from "./hub-rotation.ts";
 import type { Link, Transport } from "./transport.ts";
 
 /** What an agent or a viewer does with the connection that is kept for it. */
@@ -25,11 +26,12 @@ export interface ConnectionTimings {
 }
 
 /**
- * Keeps one link to a hub and replaces it whenever it ends, until it is stopped or the hub says something final.
+ * Keeps one link to a hub and replaces it, perhaps by one to another hub, whenever it ends, until it is stopped or the hub says something final.
  * Owns all timers of the connection; its user only sees links come and go.
  */
 export class Connection {
   readonly #transport: Transport;
+  readonly #hubs: HubRotation;
   readonly #clock: Clock;
   readonly #timings: ConnectionTimings;
   readonly #user: ConnectionUser;
@@ -41,8 +43,9 @@ export class Connection {
   /** What the hub said about coming back, before it ended the link. */
   #askedPauseMs: number | undefined;
 
-  constructor(transport: Transport, clock: Clock, timings: ConnectionTimings, user: ConnectionUser) {
+  constructor(transport: Transport, hubs: HubRotation, clock: Clock, timings: ConnectionTimings, user: ConnectionUser) {
     this.#transport = transport;
+    this.#hubs = hubs;
     this.#clock = clock;
     this.#timings = timings;
     this.#user = user;
@@ -50,6 +53,11 @@ export class Connection {
 
   get state(): ConnectionState {
     return this.#state;
+  }
+
+  /** Of the hub that is connected to, or tried next. */
+  get url(): string {
+    return this.#hubs.url;
   }
 
   get isLinked(): boolean {
@@ -61,6 +69,7 @@ export class Connection {
   }
 
   opened(): void {
+    if (this.#state.name === "opening") this.#hubs.ready();
     this.#enter({ type: "opened" });
   }
 
@@ -73,10 +82,10 @@ export class Connection {
   lost(cause: StateHubError): void {
     if (this.#state.name === "stopped" || this.#state.name === "waiting") return;
     this.#dropLink();
-    const state = this.#enter({ type: "lost", cause });
-    if (state.name !== "waiting") return;
+    const pauseMs = this.#hubs.next(cause.retryAfterMs ?? this.#askedPauseMs);
+    if (this.#enter({ type: "lost", cause }).name !== "waiting") return;
     this.#pause?.();
-    this.#pause = this.#clock.after(this.#pauseMs(state.attempt, cause), () => {
+    this.#pause = this.#clock.after(pauseMs, () => {
       this.#pause = undefined;
       this.#connect();
     });
@@ -136,13 +145,16 @@ export class Connection {
     this.afterOnLink(this.#timings.connectTimeoutMs, () => {
       this.lost(new StateHubError("UNREACHABLE", `no hub answered within ${this.#timings.connectTimeoutMs} ms`));
     });
-    const link: Link = this.#transport({
-      linked: () => this.#linked(link),
-      received: (event, payload) => this.#received(link, event, payload),
-      ended: (cause) => {
-        if (this.#link === link) this.#ended(cause);
+    const link: Link = this.#transport(
+      {
+        linked: () => this.#linked(link),
+        received: (event, payload) => this.#received(link, event, payload),
+        ended: (cause) => {
+          if (this.#link === link) this.#ended(cause);
+        },
       },
-    });
+      this.#hubs.url,
+    );
     this.#link = link;
   }
 
@@ -177,12 +189,12 @@ export class Connection {
     else if (closing.reconnect_after_ms !== undefined) this.#askedPauseMs = closing.reconnect_after_ms;
   }
 
-  /** Moves to another hub before this one shuts the door; the pauses of all its clients differ. */
+  /** Moves to another hub before this one shuts the door; the hub has spread its clients, so no pause on top of its own. */
   #drain(drain: Drain): void {
     this.#askedPauseMs = drain.reconnect_after_ms;
     this.afterOnLink(askedPauseMs(drain.reconnect_after_ms, this.#clock.random()), () => {
-      this.#askedPauseMs = undefined;
-      this.lost(new StateHubError("DRAINING", "the hub is shutting down"));
+      this.#askedPauseMs = 0;
+      this.lost(new StateHubError("DRAINING", "the hub drains and asked to connect again"));
     });
   }
 
@@ -190,12 +202,6 @@ export class Connection {
     const isRefusal = cause.code !== "UNREACHABLE" && this.#state.name === "connecting";
     if (isRefusal && !isWorthRetrying(cause)) this.stop("failed", cause);
     else this.lost(cause);
-  }
-
-  #pauseMs(attempt: number, cause: StateHubError): number {
-    const asked = cause.retryAfterMs ?? this.#askedPauseMs;
-    const random = this.#clock.random();
-    return asked === undefined ? backoffMs(attempt, random) : askedPauseMs(asked, random);
   }
 
   #dropLink(): void {

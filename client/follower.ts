@@ -19,13 +19,19 @@ import { Connection } from "./connection.ts";
 import type { ConnectionState } from "./connection-state.ts";
 import { Emitter } from "./emitter.ts";
 import { isWorthRetrying, StateHubError } from "./errors.ts";
-import { checkUrl } from "./identity.ts";
+import { HubRotation } from "./hub-rotation.ts";
+import { hubUrls } from "./hub-urls.ts";
 import { Mirror, type MirrorChange, taskMapKey, type Verdict } from "./mirror.ts";
+import type { Network } from "./network.ts";
 import { socketTransport } from "./socket-transport.ts";
 import type { Transport } from "./transport.ts";
 
 export interface FollowOptions {
-  readonly url: string;
+  /**
+   * e.g. `http://127.0.0.1:3000`. Of several hubs (a list, or a text with commas) each client tries them in an order of its
+   * own; when one fails, the next is tried at once.
+   */
+  readonly url: string | readonly string[];
   /** API key of any role that may see the project. */
   readonly key: string;
   /** Default `default`. */
@@ -37,6 +43,8 @@ export interface FollowOptions {
   readonly since?: Position;
   /** Also receive what agents say between changes (progress, activity, metrics). */
   readonly heartbeats?: boolean;
+  /** Private certificate authority or HTTP proxy: `nodeNetwork()` of `@state-hub/client/network`. */
+  readonly network?: Network;
   /** Default 10 s. */
   readonly connectTimeoutMs?: number;
   /** Default 20 s. */
@@ -67,14 +75,15 @@ export interface FollowerEvents {
 
 /** Starts at once and keeps trying while the hub is away; throws only on options that can never work. */
 export function followProject(options: FollowOptions): ProjectFollower {
-  checkUrl(options.url);
+  const urls = hubUrls(options.url);
   const projectId = Id.safeParse(options.projectId ?? DEFAULT_PROJECT_ID);
   if (!projectId.success) throw new StateHubError("VALIDATION", "projectId is no valid id");
   const transport = socketTransport({
-    url: options.url,
+    urls,
     namespace: VIEWERS_NAMESPACE,
     key: options.key,
     connectTimeoutMs: options.connectTimeoutMs ?? 10_000,
+    network: options.network,
   });
   return new ProjectFollower(options, transport, systemClock);
 }
@@ -136,7 +145,8 @@ export class ProjectFollower extends Emitter<FollowerEvents> {
       connectTimeoutMs: options.connectTimeoutMs ?? 10_000,
       requestTimeoutMs: options.requestTimeoutMs ?? 20_000,
     };
-    this.#connection = new Connection(transport, clock, timings, {
+    const hubs = new HubRotation(hubUrls(options.url), clock);
+    this.#connection = new Connection(transport, hubs, clock, timings, {
       linked: () => this.#joinProject(),
       unlinked: () => this.#mirror.detach(),
       welcomed: (welcome) => this.#welcomed(welcome),
@@ -203,6 +213,11 @@ export class ProjectFollower extends Emitter<FollowerEvents> {
     return this.#connection.state;
   }
 
+  /** Address of the hub that is connected to, or tried next. */
+  get url(): string {
+    return this.#connection.url;
+  }
+
   /** `degraded` while changes made on other hubs arrive late. */
   get mode(): ModeFrame["mode"] {
     return this.#mode.mode;
@@ -251,6 +266,8 @@ export class ProjectFollower extends Emitter<FollowerEvents> {
   #welcomed({ time, stalled_after_ms = DEFAULT_STALLED_AFTER_MS }: Welcome): void {
     this.#stalledAfterMs = stalled_after_ms;
     this.#told = { hubTime: Date.parse(time), at: this.#clock.now() };
+    // What the hub before this one said; this one says so itself if it is not live ([F17]).
+    if (this.#mode.mode !== "live") this.#modeTold({ mode: "live" });
   }
 
   #joinProject(): void {
@@ -295,8 +312,7 @@ export class ProjectFollower extends Emitter<FollowerEvents> {
 
   #received(event: string, payload: unknown): void {
     if (event === "mode") {
-      this.#mode = payload as ModeFrame;
-      this.emit("mode", this.#mode);
+      this.#modeTold(payload as ModeFrame);
       return;
     }
     if ((payload as { project_id?: unknown } | undefined)?.project_id !== this.projectId) return;
@@ -316,6 +332,11 @@ export class ProjectFollower extends Emitter<FollowerEvents> {
         if (this.#mirror.isLive) this.#asOf = this.hubTime;
         this.#heartbeats(payload as HeartbeatsFrame);
     }
+  }
+
+  #modeTold(mode: ModeFrame): void {
+    this.#mode = mode;
+    this.emit("mode", mode);
   }
 
   #follow(verdict: Verdict): void {

@@ -37,6 +37,7 @@ export {
   type ProjectFollower,
 } from "./follower.ts";
 export { type MirrorChange, taskMapKey } from "./mirror.ts";
+export type { Network } from "./network.ts";
 export type { OutboxDepth } from "./outbox-budget.ts";
 export type { Spool, Undelivered } from "./spool.ts";
 export type { TaskHandle, TaskOptions } from "./task-handle.ts";

@@ -215,7 +215,8 @@ export class Mirror {
     for (const change of changes) {
       // Those up to `from` are in the content already, even where their entity is not (it ended long ago).
       if (change.seq <= from) continue;
-      applied.push(this.#applyOne(change));
+      const done = this.#applyOne(change);
+      if (done !== undefined) applied.push(done);
     }
     this.#content = { ...this.#content, position: to };
     const last = changes.at(-1);
@@ -223,8 +224,10 @@ export class Mirror {
     return applied;
   }
 
-  #applyOne(change: Change): MirrorChange {
+  /** Of a kind that a later release of the hub knows, only the position speaks ([F26]). */
+  #applyOne(change: Change): MirrorChange | undefined {
     if (change.kind === "session") return { change, ...applyTo(this.#content.sessions, change.id, change) };
+    if (change.kind !== "task") return undefined;
     return { change, ...applyTo(this.#content.tasks, taskMapKey(change.session_id, change.id), change) };
   }
 

@@ -1,16 +1,19 @@
 import { io } from "socket.io-client";
 import type { HandshakeAuth } from "../shared/messages/handshake.ts";
 import { PROTOCOL_VERSION } from "../shared/protocol.ts";
+import { connectFailure } from "./connect-failure.ts";
 import { StateHubError } from "./errors.ts";
+import type { Network } from "./network.ts";
 import type { Transport } from "./transport.ts";
 import { CLIENT_VERSION } from "./version.ts";
 
 export interface SocketOptions {
-  readonly url: string;
+  readonly urls: readonly string[];
   readonly namespace: string;
   readonly key: string;
   readonly agentId?: string;
   readonly connectTimeoutMs: number;
+  readonly network: Network | undefined;
 }
 
 /**
@@ -24,14 +27,19 @@ export function socketTransport(options: SocketOptions): Transport {
     client: `state-hub-js/${CLIENT_VERSION}`,
     ...(options.agentId === undefined ? {} : { agent_id: options.agentId }),
   };
-  return (handlers) => {
-    const socket = io(namespaceUrl(options.url, options.namespace), {
+  // Made now: an address or a setting that can never work is told to the caller.
+  const agents = new Map(options.urls.map((url) => [url, options.network?.agentFor(url)]));
+  return (handlers, url) => {
+    const agent = agents.get(url);
+    const socket = io(namespaceUrl(url, options.namespace), {
       auth,
       transports: ["websocket"],
       forceNew: true,
       reconnection: false,
       timeout: options.connectTimeoutMs,
       autoConnect: false,
+      // Node's alone, and declared as what browsers can do with it: nothing.
+      ...(agent === undefined ? {} : { agent: agent as never }),
     });
     let over = false;
     const shut = () => {
@@ -51,7 +59,7 @@ export function socketTransport(options: SocketOptions): Transport {
     socket.onAny((event: string, payload: unknown) => {
       if (!over) handlers.received(event, payload);
     });
-    socket.on("connect_error", (error) => end(connectError(error, options.url)));
+    socket.on("connect_error", (error) => end(connectError(error, url)));
     socket.on("disconnect", (reason) => end(new StateHubError("UNREACHABLE", `connection to the hub lost: ${reason}`)));
     // The transport may die while the namespace is neither accepted nor refused. A close from this side ("forced") comes
     // just before the event that tells its reason.
@@ -86,11 +94,13 @@ function connectError(error: Error & { data?: unknown }, url: string): StateHubE
   const data = error.data as { code?: unknown; message?: unknown; retry_after_ms?: unknown } | undefined;
   if (typeof data?.code === "string") {
     return new StateHubError(data.code, typeof data.message === "string" ? data.message : error.message, {
+      // A refusal does not tell; of a code of a later release, naming a time to come back does.
+      retryable: typeof data.retry_after_ms === "number",
       retryAfterMs: typeof data.retry_after_ms === "number" ? data.retry_after_ms : undefined,
     });
   }
   if (error.message === "Invalid namespace") {
     return new StateHubError("UNREACHABLE", `what answers at ${url} is not a State Hub`, { cause: error });
   }
-  return new StateHubError("UNREACHABLE", `no hub answers at ${url} (${error.message})`, { cause: error });
+  return new StateHubError("UNREACHABLE", `no hub answers at ${url} (${connectFailure(error, url)})`, { cause: error });
 }

@@ -18,5 +18,5 @@ export interface LinkHandlers {
   ended(cause: StateHubError): void;
 }
 
-/** What carries messages: Socket.IO outside, a fake in tests. */
-export type Transport = (handlers: LinkHandlers) => Link;
+/** What carries messages: Socket.IO outside, a fake in tests. A new link to the hub at `url`. */
+export type Transport = (handlers: LinkHandlers, url: string) => Link;

@@ -25,8 +25,14 @@ export const BOUNDS = {
   commitDeadlineMs: 4_500,
   /** How often deadlines are looked at; deadline + sweep stays below the promised 5 s. */
   commitSweepMs: 250,
-  /** Random wait after a lost race, so that two hubs do not meet again in step. */
-  lostRaceJitterMs: 8,
+  /**
+   * In a project that several hubs write, each leaves every hub before it so long to append and to be heard of: about
+   * what both take on a loaded machine. At most so many hubs are waited for.
+   */
+  turnMs: 20,
+  turnHubs: 16,
+  /** Pause before the log is read again for the entry that won a race and cannot be read yet: doubles up to the next one. */
+  lostRaceLookMs: 2,
   /** Pause before an append with unknown outcome is sent again: doubles from first to last. */
   unknownRetryFirstMs: 50,
   unknownRetryLastMs: 1_000,
@@ -150,6 +156,23 @@ export const BOUNDS = {
    */
   viewerRequestsAtOnce: 4,
   viewerRequestsWaiting: 200,
+  /** A stop that takes longer ends as it is, with a word on what was still open; a supervisor's patience is often 30 s. */
+  stopAtMostMs: 23_000,
+  /** Of it, the drain: what is left after settling and writing back is the time in which clients are moved. */
+  drainAtMostMs: 17_000,
+  /** Publishes under way are waited for; by then each has had its answer, if only `UNAVAILABLE`. */
+  drainSettleMs: 10_000,
+  /** The last write-back of heartbeats and marks; what is not written is found in the log, or heard again. */
+  drainWriteBackMs: 5_000,
+  /** Clients that are asked to come back in one second: what the other hubs take beside their own work. */
+  drainMovesPerSecond: 500,
+  /** So many are told in one turn of the event loop, and the pause between. */
+  drainToldAtOnce: 250,
+  drainTellPauseMs: 20,
+  /** A client that has not gone so long after its turn is closed. */
+  drainPatienceMs: 500,
+  /** A REST request under way at the end of a stop may take so long for its answer. */
+  httpCloseMs: 2_000,
   /** How often connections are looked at whose key may have ended, and how long before its end they are warned. */
   keyWatchMs: 1_000,
   expiryNoticeMs: 60_000,

@@ -67,9 +67,12 @@ export const SETTINGS = {
   ),
   REDIS_URL: setting(
     url("redis", "rediss")
-      .refine((text) => parseRedisUrl(text) !== undefined, "must look like redis://[user:password@]host[:port][/db]")
+      .refine(
+        (text) => parseRedisUrl(text) !== undefined,
+        "must look like redis://[user:password@]host[:port][/db] of one server, neither Cluster nor Sentinel",
+      )
       .optional(),
-    "Redis 7 or newer, through which hubs on one MongoDB tell each other of changes at once; the same for all of them. Unset or away: they follow each other through the log, up to a second later.",
+    "Redis 7 or newer, through which hubs on one MongoDB tell each other of changes at once; the same for all of them. One server, neither Cluster nor Sentinel; `rediss://` is TLS, with a CA of your own named in NODE_EXTRA_CA_CERTS (a PEM file, read by Node itself). Unset or away: they follow each other through the log, up to a second later.",
     { secret: true },
   ),
   REDIS_PREFIX: setting(

@@ -6,11 +6,13 @@ import { BOUNDS } from "./bounds.ts";
 import { SystemClock } from "./clock.ts";
 import type { Config } from "./config.ts";
 import { SessionTokens } from "./domain/session-token.ts";
+import { Drain } from "./drain/drain.ts";
 import { Arrivals } from "./following/arrivals.ts";
 import { HeadWatch } from "./following/head-watch.ts";
 import { Snapshots } from "./following/snapshots.ts";
 import { createHttpApp } from "./http/app.ts";
-import { createHttpServer } from "./http/http-server.ts";
+import { closeHttpServer, createHttpServer } from "./http/http-server.ts";
+import { endWithin, type OnStop, OpenParts } from "./lifecycle.ts";
 import { ActiveTime } from "./liveness/active-time.ts";
 import { Owners } from "./liveness/owners.ts";
 import { LOCAL_FAN_OUT } from "./local-fan-out.ts";
@@ -27,7 +29,6 @@ import type { RedisFanOut } from "./redis/redis-fan-out.ts";
 import { parseRedisUrl } from "./redis/redis-url.ts";
 import { readMongodbUri } from "./secret-files.ts";
 import { StartupError } from "./startup-error.ts";
-import { pause } from "./timing.ts";
 import { VERSION } from "./version.ts";
 import { WatchedFile } from "./watched-file.ts";
 import { wireKeys } from "./wire-keys.ts";
@@ -45,6 +46,8 @@ export interface HubOptions {
   /** API keys in force, the first-run key included. */
   readonly keys: readonly string[];
   readonly log: Logger;
+  /** An operator asked the hub to end: whoever runs it stops it. */
+  readonly onEnd: () => void;
   readonly overrides?: Overrides;
 }
 
@@ -61,15 +64,12 @@ export interface Overrides {
 export interface Hub {
   readonly hubId: string;
   readonly port: number;
-  /** Settles what is under way, tells the clients, closes everything. The same end for every caller. */
+  /** Drains, then closes everything; the same end for every caller. Rejects with `StopTimeout`. */
   stop(): Promise<void>;
 }
 
 /** Clocks drift by milliseconds a minute at most. */
 const CLOCK_CORRECTION_MS = 60_000;
-
-/** How long a stop waits for publishes that are under way. */
-const SETTLE_MS = 10_000;
 
 /**
  * The hub, wired in the order in which a change passes: stores → projects → writer → following → edges. What was
@@ -78,29 +78,25 @@ const SETTLE_MS = 10_000;
  * @throws StartupError
  */
 export async function startHub(options: HubOptions): Promise<Hub> {
-  const opened: (() => Promise<void> | void)[] = [];
-  const closeAll = async () => {
-    for (const close of opened.reverse()) await close();
-    opened.length = 0;
-  };
+  const parts = new OpenParts();
   try {
-    const { hubId, port } = await open(options, (close) => opened.push(close));
+    const { hubId, port, bounds } = await open(options, parts.add);
     let stopping: Promise<void> | undefined;
     return {
       hubId,
       port,
       stop: () => {
-        stopping ??= closeAll();
+        stopping ??= endWithin(bounds.stopAtMostMs, parts.closeAll(), () => parts.names);
         return stopping;
       },
     };
   } catch (error) {
-    await closeAll();
+    await parts.closeAll();
     throw isMongoError(error) ? explainMongoError(error, options.mongodbUri) : error;
   }
 }
 
-async function open(options: HubOptions, onStop: (close: () => Promise<void> | void) => void) {
+async function open(options: HubOptions, onStop: OnStop) {
   const { config, log, overrides } = options;
   const limits = { ...DEFAULT_LIMITS, ...overrides?.limits } as Limits;
   const bounds = { ...BOUNDS, ...overrides?.bounds } as typeof BOUNDS;
@@ -108,7 +104,7 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
   const systemClock = new SystemClock();
   const clock = overrides?.clock?.(systemClock) ?? systemClock;
   const active = new ActiveTime({ clock, bounds });
-  onStop(() => active.stop());
+  onStop("active time", () => active.stop());
 
   let onPrimaryChange = () => {};
   let changes = 0;
@@ -117,14 +113,14 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
     changes += 1;
     onPrimaryChange();
   });
-  onStop(() => stores.close());
+  onStop("MongoDB", () => stores.close());
   if (config.MONGODB_URI_FILE !== undefined) {
     const file = { setting: "MONGODB_URI_FILE", path: config.MONGODB_URI_FILE, text: options.mongodbUri, log, bounds };
     const watched = new WatchedFile({ ...file, onChange: (text) => stores.switchTo(readMongodbUri(text)) });
-    onStop(() => watched.stop());
+    onStop("MONGODB_URI_FILE", () => watched.stop());
   }
   const { ports } = stores;
-  onStop(await followDatabaseClock(systemClock, ports.health, log));
+  onStop("database clock", await followDatabaseClock(systemClock, ports.health, log));
   const { projections, health, queries } = ports;
   const changeLog = overrides?.changeLog?.(ports.changeLog) ?? ports.changeLog;
   const repaired = await repairAll({ changeLog, projections, primaryChanges, log, bounds });
@@ -132,11 +128,11 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
 
   const projects = new Projects({ changeLog, projections, clock, log, bounds });
   const marks = new ProjectedMarks({ projections, log, bounds });
-  onStop(() => marks.stop());
+  onStop("marks", () => marks.stop());
   const projector = new Projector({ projections, log, bounds });
-  onStop(() => projector.stop());
+  onStop("projector", () => projector.stop());
   const writer = new Writer({ hubId, limits, bounds, changeLog, projections, projects, projector, marks, clock, log });
-  onStop(() => writer.stop());
+  onStop("writer", () => writer.stop());
   const projectionWatch = new ProjectionWatch({
     projects,
     projector,
@@ -149,7 +145,7 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
     bounds,
   });
   onPrimaryChange = () => projectionWatch.onPrimaryChange();
-  onStop(() => projectionWatch.stop());
+  onStop("projection watch", () => projectionWatch.stop());
 
   const keys = await wireKeys({ config, given: options.keys, store: ports.keys, clock, log, bounds }, onStop);
 
@@ -165,6 +161,7 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
     clock,
     log,
     corsAllowOrigins: config.CORS_ALLOW_ORIGINS,
+    isDraining: () => drain.isDraining,
     onAgentGone: (agent) => owners.release(agent),
     onViewerGone: (viewer) => leaveAll(rooms, viewer),
   });
@@ -178,12 +175,12 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
   const keyAdmin = keys.share({ hubId, fanOut, uses: ports.keyUses, principals: () => gateway.principals() });
   const isLive = () => fanOut.state.mode === "live";
   const headWatch = new HeadWatch({ projects, changeLog, clock, isLive, log, bounds });
-  onStop(() => headWatch.stop());
+  onStop("head watch", () => headWatch.stop());
   const arrivals = new Arrivals({ projects, log, bounds });
-  onStop(() => arrivals.stop());
-  onStop(() => fanOut.stop());
+  onStop("arrivals", () => arrivals.stop());
+  onStop("fan-out", () => fanOut.stop());
   const rooms = new Rooms({ emitter: gateway.rooms, projects, changeLog, projections, clock, log, bounds });
-  onStop(() => rooms.stop());
+  onStop("rooms", () => rooms.stop());
   projects.onEntry((project, entry) => owners.onEntry(project, entry));
   const liveness = wireLiveness(
     {
@@ -209,8 +206,12 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
 
   await liveness.start();
 
-  let draining = false;
-  const isDraining = () => draining;
+  const drain = new Drain({
+    ...{ hubId, clock, log, bounds, liveness, onEnd: options.onEnd },
+    underWay: () => Math.max(writer.openJobs, gateway.unanswered),
+    connections: () => gateway.connections,
+    writeBack: () => Promise.all([heartbeats.writeBack(), marks.raise()]),
+  });
   const app = createHttpApp({
     keys: keys.ring,
     keyAdmin,
@@ -224,13 +225,14 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
     stalledAfterMs: config.STALLED_AFTER_MS,
     queries,
     databaseTrouble,
-    health: { version: VERSION, ping: () => health.ping(), isDraining, fanOut },
+    health: { version: VERSION, ping: () => health.ping(), fanOut },
+    drain,
     requestTimeoutMs: config.REQUEST_TIMEOUT_MS,
     corsAllowOrigins: config.CORS_ALLOW_ORIGINS,
     trustProxy: config.TRUST_PROXY,
   });
   const http = createHttpServer(app);
-  onStop(() => closeHttp(http));
+  onStop("REST", () => closeHttpServer(http, bounds.httpCloseMs));
   gateway.open(
     http,
     createRoutes({
@@ -248,23 +250,15 @@ async function open(options: HubOptions, onStop: (close: () => Promise<void> | v
       keys: keys.ring,
       lease: () => liveness.lease(),
       log,
-      isDraining,
+      isDraining: () => drain.isDraining,
       rooms,
     }),
   );
-  onStop(async () => {
-    draining = true;
-    await liveness.stopJudging();
-    await settle(() => writer.openJobs === 0);
-    await gateway.close({
-      code: "DRAINING",
-      message: "the hub is shutting down",
-      reconnect: true,
-      reconnect_after_ms: 1_000,
-    });
-  });
+  onStop("connections", () => gateway.close());
   await fanOut.start();
-  return { hubId, port: await listen(http, config.HOST, config.PORT) };
+  const port = await listen(http, config.HOST, config.PORT);
+  onStop("clients and requests under way", () => drain.begin({ hold: false }));
+  return { hubId, port, bounds };
 }
 
 /** Redis where there is one. Its client is loaded only then: a hub without it need not carry it. */
@@ -292,12 +286,6 @@ async function followDatabaseClock(clock: SystemClock, health: MongoHealth, log:
   return () => clearInterval(timer);
 }
 
-/** Waits for a condition, but not longer than a stop may take. */
-async function settle(isSettled: () => boolean): Promise<void> {
-  const until = performance.now() + SETTLE_MS;
-  while (!isSettled() && performance.now() < until) await pause(10);
-}
-
 function listen(http: HttpServer, host: string, port: number): Promise<number> {
   return new Promise((resolve, reject) => {
     http.once("error", (error: NodeJS.ErrnoException) => {
@@ -305,12 +293,5 @@ function listen(http: HttpServer, host: string, port: number): Promise<number> {
       reject(new StartupError(`cannot listen on ${host}:${port}: ${taken}`, { cause: error }));
     });
     http.listen(port, host, () => resolve((http.address() as AddressInfo).port));
-  });
-}
-
-function closeHttp(http: HttpServer): Promise<void> {
-  return new Promise((resolve) => {
-    http.close(() => resolve());
-    http.closeAllConnections();
   });
 }

@@ -4,7 +4,7 @@ import type { FanOut, KeyNotes } from "./ports.ts";
 export const LOCAL_FAN_OUT: FanOut & KeyNotes = {
   state: { mode: "off" },
   trouble: undefined,
-  counts: { received: 0, garbage: 0, dropped: 0 },
+  counts: { received: 0, garbage: 0, dropped: 0, pending_bytes: 0 },
   publish() {},
   onEntry() {},
   onDoubt() {},

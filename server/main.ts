@@ -2,9 +2,10 @@ import { rememberHub } from "../cli/hubs-file.ts";
 import { type FirstRunKey, firstRunKey } from "./api-key.ts";
 import { type Config, readConfig } from "./config.ts";
 import { type DataFolder, openDataFolder } from "./embedded/data-folder.ts";
-import { type EmbeddedMongod, startEmbeddedMongod } from "./embedded/embedded-mongod.ts";
+import { startEmbeddedMongod } from "./embedded/embedded-mongod.ts";
 import { assertPortFree } from "./embedded/port-check.ts";
-import { type Hub, startHub } from "./hub.ts";
+import { startHub } from "./hub.ts";
+import { endWithin, OpenParts, StopTimeout } from "./lifecycle.ts";
 import { createLogger } from "./observability/logger.ts";
 import type { Logger } from "./ports.ts";
 import { readMongodbUri } from "./secret-files.ts";
@@ -12,15 +13,13 @@ import { StartupError } from "./startup-error.ts";
 import { VERSION } from "./version.ts";
 import { readWatchedFile } from "./watched-file.ts";
 
-/** What this process has opened, closed in this order. */
-interface Running {
-  hub?: Hub;
-  mongod?: EmbeddedMongod;
-  dataFolder?: DataFolder;
-}
-
+/** Below the 30 s after which supervisors usually kill; a mongod of our own is told to end whenever this process ends. */
+const END_AT_MOST_MS = 25_000;
+/** A supervisor that signals a whole process group reaches a wrapper too, which passes the signal on. */
+const SAME_SIGNAL_MS = 500;
 const isTerminal = process.stdout.isTTY === true;
-const running: Running = {};
+/** Folder, mongod, hub: closed in reverse. */
+const parts = new OpenParts();
 let ending: Promise<void> | undefined;
 
 await main().catch(async (error: unknown) => {
@@ -36,14 +35,14 @@ async function main(): Promise<void> {
   if (config.PORT !== 0) await assertPortFree(config.HOST, config.PORT);
   const givenUri = config.MONGODB_URI ?? (await uriFromFile(config));
   const needsFolder = givenUri === undefined || needsKey(config);
-  if (needsFolder) running.dataFolder = await openDataFolder(config.DATA_DIR);
-  const mongodbUri = givenUri ?? (await embedMongod(running.dataFolder, log));
-  const ownKey =
-    running.dataFolder !== undefined && needsKey(config) ? firstRunKey(running.dataFolder.path) : undefined;
+  const dataFolder = needsFolder ? await openDataFolder(config.DATA_DIR) : undefined;
+  parts.add("data folder", () => dataFolder?.release());
+  const mongodbUri = givenUri ?? (await embedMongod(dataFolder, log));
+  const ownKey = dataFolder !== undefined && needsKey(config) ? firstRunKey(dataFolder.path) : undefined;
   const keys = ownKey === undefined ? config.API_KEYS : [ownKey.key];
   if (ending !== undefined) return;
-  const hub = await startHub({ config, mongodbUri, keys, log });
-  running.hub = hub;
+  const hub = await startHub({ config, mongodbUri, keys, log, onEnd: () => void end(0) });
+  parts.add("hub", () => hub.stop());
   const url = `http://${reachableHost(config.HOST)}:${hub.port}`;
   log.info({ url, hub_id: hub.hubId, version: VERSION }, "hub is ready");
   remember(url, ownKey, config, log);
@@ -73,7 +72,7 @@ function needsKey(config: Config): boolean {
 async function embedMongod(dataFolder: DataFolder | undefined, log: Logger): Promise<string> {
   if (dataFolder === undefined) throw new Error("the data folder is opened before the embedded mongod");
   if (!isTerminal) log.info({}, "MONGODB_URI is not set: the hub runs its own mongod, for production name a real one");
-  running.mongod = await startEmbeddedMongod({
+  const mongod = await startEmbeddedMongod({
     dataDir: dataFolder.path,
     env: process.env,
     say: (line) => log.info({}, line),
@@ -82,7 +81,8 @@ async function embedMongod(dataFolder: DataFolder | undefined, log: Logger): Pro
       void end(1);
     },
   });
-  return running.mongod.uri;
+  parts.add("mongod", () => mongod.stop());
+  return mongod.uri;
 }
 
 /** Lets the command line tool of this user find the hub without being told. */
@@ -112,17 +112,14 @@ function greet(url: string, ownKey: FirstRunKey | undefined): void {
   console.log(lines.join("\n"));
 }
 
-/** A supervisor that signals a whole process group reaches a wrapper too, which passes the signal on. */
-const SAME_SIGNAL_MS = 500;
-
-/** The first signal ends in order, a second one at once. */
+/** The first signal ends in order, also where an operator's drain is under way; a second one at once. */
 function onSignals(log: Logger): void {
-  let firstAt = 0;
+  let firstAt: number | undefined;
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(signal, () => {
-      if (ending === undefined) {
+      if (firstAt === undefined) {
         firstAt = performance.now();
-        log.info({ signal }, "stopping: settling what is under way");
+        log.info({ signal }, "stopping");
         void end(0);
       } else if (performance.now() - firstAt > SAME_SIGNAL_MS) {
         console.error("state-hub: second signal, stopping at once");
@@ -137,23 +134,18 @@ function onSignals(log: Logger): void {
   });
 }
 
-/** Hub first, then its database, then the folder; once, whoever calls. */
+/** Once, whoever calls, and in bounded time. */
 function end(code: number): Promise<void> {
-  ending ??= (async () => {
-    try {
-      await running.hub?.stop();
-      await running.mongod?.stop();
-      running.dataFolder?.release();
-    } catch (error) {
+  ending ??= endWithin(END_AT_MOST_MS, parts.closeAll(), () => parts.names)
+    .then(() => process.exit(code))
+    .catch((error: unknown) => {
       console.error(explain(error));
       process.exit(1);
-    }
-    process.exit(code);
-  })();
+    });
   return ending;
 }
 
 function explain(error: unknown): string {
-  if (error instanceof StartupError) return `state-hub: ${error.message}`;
+  if (error instanceof StartupError || error instanceof StopTimeout) return `state-hub: ${error.message}`;
   return `state-hub: internal error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
 }

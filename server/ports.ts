@@ -224,6 +224,8 @@ export interface FanOutCounts {
   garbage: number;
   /** Own messages that other hubs were not told, as far as is known. */
   dropped: number;
+  /** Bytes of own messages that are on their way, bounded by `fanOutPendingBytes`. */
+  pending_bytes: number;
 }
 
 /**

@@ -36,7 +36,7 @@ interface WiredKeys {
   share(sharing: Sharing): KeyAdmin;
 }
 
-type OnStop = (close: () => Promise<void> | void) => void;
+type OnStop = (name: string, close: () => Promise<void> | void) => void;
 
 /**
  * Whose word counts: keys of the settings, of API_KEYS_FILE and of the database, and tokens, all in one ring.
@@ -51,13 +51,13 @@ export async function wireKeys(parts: Parts, onStop: OnStop): Promise<WiredKeys>
   await followApiKeysFile(parts, ring, onStop);
   const managed = new ManagedKeys({ store, ring, clock, log, bounds });
   await managed.start();
-  onStop(() => managed.stop());
+  onStop("managed keys", () => managed.stop());
   return {
     ring,
     share: ({ hubId, fanOut, uses, principals }) => {
       fanOut.onKeys(() => void managed.refresh());
       const usage = new KeyUsage({ hubId, uses, ring, principals, clock, log, bounds });
-      onStop(() => usage.stop());
+      onStop("use of keys", () => usage.stop());
       const announce = () => {
         fanOut.tellKeys();
         return managed.refresh();
@@ -100,5 +100,5 @@ async function followFile(
     throw new StartupError((error as Error).message, { cause: error });
   }
   const watched = new WatchedFile({ ...file, text });
-  onStop(() => watched.stop());
+  onStop(file.setting, () => watched.stop());
 }

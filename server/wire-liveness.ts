@@ -2,6 +2,7 @@ import type { HeartbeatInfo } from "../shared/messages/frames.ts";
 import type { Lease } from "../shared/messages/lease.ts";
 import type { BOUNDS } from "./bounds.ts";
 import type { Config } from "./config.ts";
+import type { OnStop } from "./lifecycle.ts";
 import type { ActiveTime } from "./liveness/active-time.ts";
 import { FleetLease } from "./liveness/fleet-lease.ts";
 import { Heartbeats } from "./liveness/heartbeats.ts";
@@ -44,12 +45,16 @@ interface Liveness {
   lease(): Lease;
   /** Shows this hub to the others; before the first session is opened here. Rejects when MongoDB does not answer. */
   start(): Promise<void>;
-  /** A hub that stops says nothing more about agents. */
-  stopJudging(): Promise<void>;
+  /** A hub that stops says nothing more about agents; resolves when no verdict on another hub's is under way. */
+  pauseJudging(): Promise<void>;
+  /** The others need not wait for this hub any more. */
+  leave(): Promise<void>;
+  /** The way back from both. Rejects when MongoDB does not answer. */
+  rejoin(): Promise<void>;
 }
 
 /** Who is alive, wired: this hub's agents by their leases, those of other hubs by the rows of these. */
-export function wireLiveness(parts: Parts, onStop: (close: () => Promise<void> | void) => void): Liveness {
+export function wireLiveness(parts: Parts, onStop: OnStop): Liveness {
   const { hubId, config, stores, writer, projects, owners, clock, active, log, bounds, fleet } = parts;
   const graceMs = config.LEASE_GRACE_MS;
   const fleetLease = new FleetLease({
@@ -60,7 +65,7 @@ export function wireLiveness(parts: Parts, onStop: (close: () => Promise<void> |
     log,
     bounds,
   });
-  onStop(() => fleetLease.stop());
+  onStop("fleet lease", () => fleetLease.stop());
   const leases = new Leases({ hubId, active, bounds });
   const leaseSweep = new LeaseSweep({
     hubId,
@@ -72,7 +77,7 @@ export function wireLiveness(parts: Parts, onStop: (close: () => Promise<void> |
     isOpen: (projectId, sessionId) => owners.get(projectId, sessionId) !== undefined,
     bounds,
   });
-  onStop(() => leaseSweep.stop());
+  onStop("lease sweep", () => leaseSweep.stop());
   const lostExpiry = new LostExpiry({
     hubId,
     expiryMs: config.LOST_EXPIRY_MS,
@@ -82,10 +87,10 @@ export function wireLiveness(parts: Parts, onStop: (close: () => Promise<void> |
     log,
     bounds,
   });
-  onStop(() => lostExpiry.stop());
+  onStop("lost expiry", () => lostExpiry.stop());
   const { beats } = stores;
   const heartbeats = new Heartbeats({ hubId, leases, beats, clock, log, bounds, publish: parts.showHeartbeats });
-  onStop(() => heartbeats.stop());
+  onStop("heartbeats", () => heartbeats.stop());
   const otherHubs = new OtherHubs({
     hubId,
     hubs: stores.hubs,
@@ -99,7 +104,7 @@ export function wireLiveness(parts: Parts, onStop: (close: () => Promise<void> |
     graceMs,
     onDeath: parts.onHubDeath,
   });
-  onStop(() => otherHubs.stop());
+  onStop("row of this hub", () => otherHubs.stop());
   projects.onEntry((project, entry) => leases.onEntry(project, entry));
   projects.onEntry((project, entry) => heartbeats.onEntry(project, entry));
   return {
@@ -107,9 +112,14 @@ export function wireLiveness(parts: Parts, onStop: (close: () => Promise<void> |
     heartbeats,
     lease: () => fleetLease.current,
     start: () => otherHubs.start(),
-    stopJudging: () => {
-      leaseSweep.stop();
-      return otherHubs.stopJudging();
+    pauseJudging: () => {
+      leaseSweep.pause();
+      return otherHubs.pauseJudging();
+    },
+    leave: () => otherHubs.stop(),
+    rejoin: async () => {
+      await otherHubs.start();
+      leaseSweep.resume();
     },
   };
 }

@@ -190,13 +190,13 @@ async function isReady(port: number): Promise<boolean> {
   return response.status === 200;
 }
 
-interface Launched extends Running {
+export interface Launched extends Running {
   /** Rejects when the process ends before anybody asked it to; raced against everything that waits for it. */
   readonly failure: Promise<never>;
   hasEnded(): boolean;
 }
 
-function launch(name: string, command: string, args: readonly string[], env = process.env): Launched {
+export function launch(name: string, command: string, args: readonly string[], env = process.env): Launched {
   // Its output is kept out of the tables but not out of an error: the last lines say why a start failed.
   const lines: string[] = [];
   const child = spawn(...endingWithUs(command, args), { env, stdio: ["ignore", "pipe", "pipe"] });

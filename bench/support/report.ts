@@ -29,8 +29,8 @@ export interface Report {
   readonly runs: unknown;
 }
 
-/** Prints the report and writes `<out>/<name>.json` and `<out>/<name>.md`. Results are only ever written here. */
-export function publishReport(report: Report, out: string): void {
+/** Prints the report, as text or as JSON, and writes `<out>/<name>.json` and `<out>/<name>.md`. Results are only ever written here. */
+export function publishReport(report: Report, out: string, print: "text" | "json" = "text"): void {
   const machine = {
     cpu: cpus()[0]?.model ?? "unknown",
     cores: availableParallelism(),
@@ -61,12 +61,12 @@ export function publishReport(report: Report, out: string): void {
     ...(report.verdicts.length === 0 ? [] : ["", "## Verdict", "", ...formatVerdicts(report.verdicts)]),
     "",
   ].join("\n");
-  console.log(text);
-  mkdirSync(out, { recursive: true });
-  writeFileSync(join(out, `${report.name}.md`), text);
   const { name, question, settings, tables, verdicts, runs } = report;
-  const json = { name, question, at, machine, versions, settings, tables, verdicts, runs };
-  writeFileSync(join(out, `${name}.json`), `${JSON.stringify(json, null, 2)}\n`);
+  const json = JSON.stringify({ name, question, at, machine, versions, settings, tables, verdicts, runs }, null, 2);
+  console.log(print === "json" ? json : text);
+  mkdirSync(out, { recursive: true });
+  writeFileSync(join(out, `${name}.md`), text);
+  writeFileSync(join(out, `${name}.json`), `${json}\n`);
 }
 
 function formatVerdicts(verdicts: readonly Verdict[]): string[] {

@@ -39,14 +39,25 @@ export interface PublishRecord {
   readonly outcome: "acked" | "refused" | "unknown";
   /** How many changes the publish holds. */
   readonly changes: number;
+  /** Of its last change, from the ack. */
+  readonly seq?: number;
+  /** Where and when (`performance.now()`); not judged here. */
+  readonly course?: {
+    readonly hub: number;
+    readonly attempts: number;
+    readonly sent_ms: number;
+    readonly settled_ms: number;
+  };
   /** From the ack, if it had them. */
   readonly results?: readonly { kind: string; id: string; version: number; seq: number; changed: boolean }[];
 }
 
 export type ViewerStep =
-  | { readonly type: "snapshot"; readonly epoch: string; readonly seq: number }
+  | { readonly type: "snapshot"; readonly epoch: string; readonly seq: number; readonly at_ms?: number }
   | {
       readonly type: "changes";
+      /** When it came (`performance.now()`); not judged here. */
+      readonly at_ms?: number;
       readonly epoch: string;
       readonly from_seq: number;
       readonly to_seq: number;
@@ -57,7 +68,11 @@ export type ViewerStep =
 export interface ViewerRecord {
   readonly name: string;
   readonly project_id: string;
+  /** The hub that it stays with, if it does. */
+  readonly hub?: number;
   readonly steps: readonly ViewerStep[];
+  /** What `mode` frames said, and when. */
+  readonly modes?: readonly { readonly mode: string; readonly at_ms: number }[];
   /** The entities it holds at the end. */
   readonly mirror: readonly Fields[];
 }

@@ -3,10 +3,30 @@ import type { Random } from "../../test/support/random.ts";
 import { BENCH_KEY } from "../support/processes.ts";
 import { type Ack, ConnectionLost, RawSocket } from "../support/raw-socket.ts";
 import type { PublishRecord } from "./check-history.ts";
+import type { Stay } from "./check-losses.ts";
+
+/** Where a hub is found, and which one of the fleet it is. */
+export interface Door {
+  readonly hub: number;
+  /** `ws://HOST:PORT`. */
+  readonly url: string;
+}
+
+interface AgentOptions {
+  /** The first one is taken; after a lost connection the next, and so on around. */
+  readonly doors: readonly Door[];
+  readonly name: string;
+  readonly projectId: string;
+  readonly random: Random;
+  readonly ledger: Ledger;
+  /** Between one publish and the next. */
+  readonly rest: () => Promise<void>;
+}
 
 /** Things every agent adds to, in one place. */
 export interface Ledger {
   readonly publishes: PublishRecord[];
+  readonly stays: Stay[];
   /** What no correct hub does to a correct agent; each is a violation. */
   readonly anomalies: string[];
   readonly counts: { acked: number; refused: number; resent: number; duplicates: number; resumed: number };
@@ -19,6 +39,8 @@ interface Session {
   /** The last op that was acked. */
   lastOp: number;
   readonly tasks: Map<string, string>;
+  /** Wall clock at which it was last opened; undefined while it is open nowhere. */
+  openedAtMs: number | undefined;
 }
 
 interface Change {
@@ -38,13 +60,15 @@ interface Pending {
   readonly op: number;
   readonly mark: string;
   readonly body: { readonly changes?: readonly Change[]; readonly status?: string; readonly metadata?: object };
-  isResent: boolean;
+  attempts: number;
+  /** `performance.now()` of the first attempt. */
+  readonly sentMs: number;
 }
 
 const TASKS_PER_SESSION = 8;
-const LONGEST_PAUSE_MS = 40;
 const RECONNECT_MS = 25;
 const ANSWER_DEADLINE_MS = 20_000;
+const HEARTBEAT_MS = 500;
 
 /** Where a task may go from each status, so that an agent can ask for the possible and, now and then, for the other. */
 const NEXT_TASK_STATUS: Readonly<Record<string, readonly string[]>> = {
@@ -59,7 +83,7 @@ const NEXT_TASK_STATUS: Readonly<Record<string, readonly string[]>> = {
  * after a lost answer, reopening with incarnation and token. It notes how each publish ended.
  */
 export class TortureAgent {
-  readonly #url: string;
+  readonly #options: AgentOptions;
   readonly #name: string;
   readonly #projectId: string;
   readonly #random: Random;
@@ -68,14 +92,16 @@ export class TortureAgent {
   #pending: Pending | undefined;
   #sessionCount = 0;
   #markCount = 0;
+  #doorsTried = 0;
   #isStopping = false;
+  #hasLeft = false;
 
-  constructor(url: string, name: string, projectId: string, random: Random, ledger: Ledger) {
-    this.#url = url;
-    this.#name = name;
-    this.#projectId = projectId;
-    this.#random = random;
-    this.#ledger = ledger;
+  constructor(options: AgentOptions) {
+    this.#options = options;
+    this.#name = options.name;
+    this.#projectId = options.projectId;
+    this.#random = options.random;
+    this.#ledger = options.ledger;
     this.#session = this.#newSession();
   }
 
@@ -83,9 +109,13 @@ export class TortureAgent {
     return this.#pending !== undefined;
   }
 
-  /** From now on it only settles what is pending. */
+  /** From now on it only settles what is pending, and sends heartbeats. */
   stop(): void {
     this.#isStopping = true;
+  }
+
+  leave(): void {
+    this.#hasLeft = true;
   }
 
   /** What was never answered, when the run is over. */
@@ -94,32 +124,58 @@ export class TortureAgent {
   }
 
   async run(): Promise<void> {
-    while (!this.#isStopping || this.#pending) {
+    while (!this.#hasLeft) {
       let socket: RawSocket | undefined;
       try {
         const auth = { key: BENCH_KEY, protocol: 1, agent_id: this.#name, client: "torture/1" };
-        socket = await RawSocket.connect({ url: this.#url, namespace: "/agents", auth, connectTimeoutMs: 2_000 });
+        const { url } = this.#door;
+        socket = await RawSocket.connect({ url, namespace: "/agents", auth, connectTimeoutMs: 2_000 });
         await this.#work(socket);
       } catch (error) {
         if (!(error instanceof ConnectionLost)) throw error;
       } finally {
         socket?.terminate();
       }
+      this.#doorsTried += 1;
       await sleep(this.#random.between(0, RECONNECT_MS));
     }
   }
 
+  get #door(): Door {
+    const { doors } = this.#options;
+    return doors[this.#doorsTried % doors.length] as Door;
+  }
+
   async #work(socket: RawSocket): Promise<void> {
     await this.#open(socket);
-    while (socket.isOpen && (!this.#isStopping || this.#pending)) {
-      if (this.#pending) this.#ledger.counts.resent += 1;
-      const pending = this.#pending ?? this.#compose();
-      this.#pending = pending;
-      const isSettled = await this.#settle(socket, pending);
-      if (!isSettled) return;
-      if (pending.event === "session:close") await this.#open(socket);
-      await sleep(this.#random.between(0, LONGEST_PAUSE_MS));
+    const beat = setInterval(() => this.#beat(socket), HEARTBEAT_MS);
+    try {
+      while (socket.isOpen && !this.#hasLeft) {
+        if (this.#pending || !this.#isStopping) {
+          const isUsable = await this.#publish(socket);
+          if (!isUsable) return;
+        }
+        await (this.#isStopping ? sleep(RECONNECT_MS) : this.#options.rest());
+      }
+    } finally {
+      clearInterval(beat);
+      this.#noteStay();
     }
+  }
+
+  /** False when the connection has to be given up. */
+  async #publish(socket: RawSocket): Promise<boolean> {
+    if (this.#pending) this.#ledger.counts.resent += 1;
+    const pending = this.#pending ?? this.#compose();
+    this.#pending = pending;
+    const isSettled = await this.#settle(socket, pending);
+    if (isSettled && pending.event === "session:close") await this.#open(socket);
+    return isSettled;
+  }
+
+  #beat(socket: RawSocket): void {
+    const { id, incarnation } = this.#session;
+    if (incarnation > 0) socket.send("heartbeat", { sessions: [{ session_id: id, incarnation }] });
   }
 
   async #open(socket: RawSocket): Promise<void> {
@@ -149,12 +205,21 @@ export class TortureAgent {
     }
     session.incarnation = incarnation;
     session.token = String(ack.token);
+    session.openedAtMs = Date.now();
+  }
+
+  #noteStay(): void {
+    const { id, openedAtMs } = this.#session;
+    if (openedAtMs === undefined) return;
+    this.#ledger.stays.push({ project_id: this.#projectId, session_id: id, fromMs: openedAtMs, toMs: Date.now() });
+    this.#session.openedAtMs = undefined;
   }
 
   /** True when it is known how the publish ended and the connection can be used further. */
   async #settle(socket: RawSocket, pending: Pending): Promise<boolean> {
     const { id, incarnation } = this.#session;
     const { event, op, body } = pending;
+    pending.attempts += 1;
     const ack = await this.#ask(socket, event, { session_id: id, incarnation, op, ...body });
     if (ack.ok) {
       this.#ledger.counts.acked += 1;
@@ -163,7 +228,6 @@ export class TortureAgent {
       this.#remember(pending);
       return true;
     }
-    pending.isResent = true;
     if (isRetryable(ack)) {
       await sleep(retryAfter(ack));
       return false;
@@ -193,16 +257,20 @@ export class TortureAgent {
     for (const { task_id, status } of body.changes ?? [])
       if (task_id !== undefined)
         this.#session.tasks.set(task_id, status ?? this.#session.tasks.get(task_id) ?? "PENDING");
-    if (event === "session:close") this.#session = this.#newSession();
+    if (event !== "session:close") return;
+    this.#noteStay();
+    this.#session = this.#newSession();
   }
 
-  #note({ op, mark, body }: Pending, outcome: PublishRecord["outcome"], ack?: Ack): void {
+  #note({ op, mark, body, attempts, sentMs }: Pending, outcome: PublishRecord["outcome"], ack?: Ack): void {
     const { id, incarnation } = this.#session;
     const results = ack?.results as PublishRecord["results"];
+    const course = { hub: this.#door.hub, attempts, sent_ms: sentMs, settled_ms: performance.now() };
     this.#ledger.publishes.push({
-      ...{ project_id: this.#projectId, session_id: id, incarnation, op, mark, outcome },
+      ...{ project_id: this.#projectId, session_id: id, incarnation, op, mark, outcome, course },
       changes: body.changes?.length ?? 1,
       ...(results === undefined ? {} : { results }),
+      ...(ack?.seq === undefined ? {} : { seq: Number(ack.seq) }),
     });
   }
 
@@ -225,7 +293,7 @@ export class TortureAgent {
   #newSession(): Session {
     this.#sessionCount += 1;
     const id = `${this.#name}-${this.#sessionCount}`;
-    return { id, incarnation: 0, token: undefined, lastOp: 0, tasks: new Map() };
+    return { id, incarnation: 0, token: undefined, lastOp: 0, tasks: new Map(), openedAtMs: undefined };
   }
 
   #compose(): Pending {
@@ -234,9 +302,10 @@ export class TortureAgent {
     const op = this.#session.lastOp + 1;
     if (this.#random.chance(0.01)) {
       const body = { status: this.#random.pick(["COMPLETED", "FAILED"]), metadata: { mark } };
-      return { event: "session:close", op, mark, body, isResent: false };
+      return { event: "session:close", op, mark, body, attempts: 0, sentMs: performance.now() };
     }
-    return { event: "changes:publish", op, mark, body: { changes: this.#changes(mark) }, isResent: false };
+    const body = { changes: this.#changes(mark) };
+    return { event: "changes:publish", op, mark, body, attempts: 0, sentMs: performance.now() };
   }
 
   #changes(mark: string): Change[] {

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { BENCH_KEY } from "../support/processes.ts";
 import { type Ack, ConnectionLost, RawSocket } from "../support/raw-socket.ts";
 import { applyLogged, type Fields, type LoggedChange, type ViewerRecord, type ViewerStep } from "./check-history.ts";
+import type { Door } from "./torture-agent.ts";
 
 interface Frame {
   readonly project_id: string;
@@ -16,20 +17,23 @@ const RECONNECT_MS = 30;
 
 /** A viewer as the protocol wants it: follows one project, rejoins with its position, keeps a mirror, notes all steps. */
 export class TortureViewer {
-  readonly #url: string;
+  readonly #doors: readonly Door[];
   readonly #name: string;
   readonly #projectId: string;
   readonly #steps: ViewerStep[] = [];
   readonly #mirror = new Map<string, Fields>();
+  readonly #modes: { mode: string; at_ms: number }[] = [];
   readonly #snapshotReasons: string[] = [];
+  #doorsTried = 0;
   #epoch = "";
   #position = 0;
   #hasJoined = false;
   #isStopping = false;
   #socket: RawSocket | undefined;
 
-  constructor(url: string, name: string, projectId: string) {
-    this.#url = url;
+  /** @param doors the first one is taken; after a lost connection the next, and so on around */
+  constructor(doors: readonly Door[], name: string, projectId: string) {
+    this.#doors = doors;
     this.#name = name;
     this.#projectId = projectId;
   }
@@ -52,8 +56,12 @@ export class TortureViewer {
   }
 
   get record(): ViewerRecord {
-    const mirror = [...this.#mirror.values()];
-    return { name: this.#name, project_id: this.#projectId, steps: this.#steps, mirror };
+    const [{ hub }, ...others] = this.#doors as readonly [Door, ...Door[]];
+    return {
+      ...{ name: this.#name, project_id: this.#projectId, steps: this.#steps, modes: this.#modes },
+      ...(others.length === 0 ? { hub } : {}),
+      mirror: [...this.#mirror.values()],
+    };
   }
 
   stop(): void {
@@ -66,7 +74,7 @@ export class TortureViewer {
       try {
         const auth = { key: BENCH_KEY, protocol: 1, client: "torture/1" };
         const socket = await RawSocket.connect({
-          ...{ url: this.#url, namespace: "/viewers", auth },
+          ...{ url: (this.#doors[this.#doorsTried % this.#doors.length] as Door).url, namespace: "/viewers", auth },
           connectTimeoutMs: 2_000,
         });
         this.#socket = socket;
@@ -74,6 +82,7 @@ export class TortureViewer {
       } catch (error) {
         if (!(error instanceof ConnectionLost)) throw error;
       }
+      this.#doorsTried += 1;
       await sleep(RECONNECT_MS);
     }
   }
@@ -87,6 +96,7 @@ export class TortureViewer {
     socket.onEvent = (event, body) => {
       if (event === "project:reset") this.#hasJoined = false;
       if (event === "project:reset") return socket.terminate();
+      if (event === "mode") this.#modes.push({ mode: (body as { mode: string }).mode, at_ms: performance.now() });
       if (event !== "changes") return;
       const frame = body as Frame;
       if (early) early.push(frame);
@@ -119,14 +129,15 @@ export class TortureViewer {
     for (const entity of entities) this.#mirror.set(keyOf(entity), entity);
     this.#epoch = String(first.epoch);
     this.#position = Number(first.seq);
-    this.#steps.push({ type: "snapshot", epoch: this.#epoch, seq: this.#position });
+    this.#steps.push({ type: "snapshot", at_ms: performance.now(), epoch: this.#epoch, seq: this.#position });
     this.#snapshotReasons.push(String(first.reason));
     return true;
   }
 
   #apply({ epoch, from_seq, to_seq, conflated, changes }: Frame): void {
     const seen = changes.map(({ seq, kind, id, session_id, version }) => ({ seq, kind, id, session_id, version }));
-    this.#steps.push({ type: "changes", epoch, from_seq, to_seq, ...(conflated ? {} : { changes: seen }) });
+    const at = { type: "changes", at_ms: performance.now() } as const;
+    this.#steps.push({ ...at, epoch, from_seq, to_seq, ...(conflated ? {} : { changes: seen }) });
     this.#epoch = epoch;
     this.#position = to_seq;
     for (const change of changes) {

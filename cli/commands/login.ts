@@ -3,7 +3,7 @@ import { Writable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { Command } from "commander";
 import { CliError, EXIT } from "../exit.ts";
-import { assertUrl, nonEmpty } from "../hub-address.ts";
+import { assertUrl, hubAddress, nonEmpty } from "../hub-address.ts";
 import { hubsFilePath, normalizeUrl, rememberHub } from "../hubs-file.ts";
 import { print, printJson } from "../output.ts";
 import { askHub } from "../rest.ts";
@@ -41,15 +41,12 @@ async function login(
   // A key is a header's value; anything else was pasted by mistake.
   if (!/^[\x21-\x7e]{1,256}$/.test(key))
     throw new CliError("that is no API key: one word of at most 256 characters", EXIT.usage);
-  await askHub(at(url, key), { path: "/health" });
-  await askHub(at(url, key), { path: "/sessions", query: { limit: "1" } });
+  const hub = hubAddress([url], key);
+  await askHub(hub, { path: "/health" });
+  await askHub(hub, { path: "/sessions", query: { limit: "1" } });
   remember({ url, key, makeDefault: options.default });
   if (options.json) printJson({ url, default: options.default, file: hubsFilePath() });
   else print(`logged in at ${url}${options.default ? ", now the default hub" : ""}`);
-}
-
-function at(url: string, key: string) {
-  return { url, key, isKeyMissing: false };
 }
 
 function remember(hub: Parameters<typeof rememberHub>[0]): void {

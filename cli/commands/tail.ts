@@ -135,11 +135,13 @@ class Tail {
 /** Says once that the hub is away and once that it is back, instead of a line per attempt. */
 class AwayNotice {
   readonly #hub: HubAddress;
+  readonly #follower: ProjectFollower;
   #error: CliError | undefined;
   #isAway = false;
 
   constructor(hub: HubAddress, follower: ProjectFollower) {
     this.#hub = hub;
+    this.#follower = follower;
     follower.on("state", (state) => this.#changed(state));
   }
 
@@ -153,7 +155,7 @@ class AwayNotice {
       say(`${state.cause.message}; trying again until it is there`);
     } else if (state.name === "ready" && this.#isAway) {
       this.#isAway = false;
-      say(`connected to ${this.#hub.url}`);
+      say(`connected to ${this.#follower.url}`);
     } else if (state.name === "stopped" && state.error !== undefined) {
       const { code, message } = state.error;
       this.#error =

@@ -25,13 +25,15 @@ export class RunReporter {
   readonly #hub: HubAddress;
   readonly #say: (line: string) => void;
   readonly #look: NodeJS.Timeout;
+  /** Of the last loss of the hub. */
+  #cause: string | undefined;
   #lastLine = "";
   #isOver = false;
 
   constructor(hub: HubAddress, session: RunSession, lastLine: () => string | undefined, say: (line: string) => void) {
     this.#hub = hub;
     this.#say = say;
-    this.#agent = connectAgent({ url: hub.url, key: hub.key });
+    this.#agent = connectAgent({ url: hub.url, key: hub.key, network: hub.network });
     this.#session = this.#agent.open(session);
     this.#session.on("fenced", ({ reason }) => {
       this.#isOver = true;
@@ -50,6 +52,7 @@ export class RunReporter {
       if (state.name === "over" && state.why === "failed" && state.error !== undefined) stopped(state.error);
     });
     this.#agent.on("state", (state) => {
+      if (state.name === "waiting") this.#cause = state.cause.message;
       if (state.name === "stopped" && state.why === "failed" && state.error !== undefined) stopped(state.error);
     });
     this.#look = setInterval(() => this.#beat(lastLine()), LOOK_EVERY_MS);
@@ -95,7 +98,7 @@ export class RunReporter {
         return `session ${sessionId} has already ended; choose another --session`;
       case "TIMEOUT":
         return this.#session.current === undefined
-          ? `not reported: no hub answered at ${this.#hub.url}; the hub knows nothing of session ${sessionId}`
+          ? `not reported: ${this.#cause ?? `no hub answered at ${this.#hub.url}`}; the hub knows nothing of session ${sessionId}`
           : `the end of session ${sessionId} was not delivered: the hub at ${this.#hub.url} did not answer; it will show as lost`;
       case "CLOSED":
         return `the end of session ${sessionId} was not delivered: interrupted while waiting for the hub`;

@@ -134,8 +134,8 @@ export class Following {
   #follow(projectId: string): void {
     this.#known.add(projectId);
     if (this.#followed.has(projectId) || this.#followed.size >= MOST_PROJECTS) return;
-    const { url, key } = this.#options.hub;
-    const follower = followProject({ url, key, projectId, heartbeats: true, silenceTimeoutMs: SILENCE_MS });
+    const { url, key, network } = this.#options.hub;
+    const follower = followProject({ url, key, network, projectId, heartbeats: true, silenceTimeoutMs: SILENCE_MS });
     const followed: Followed = {
       follower,
       earlier: new Map(),

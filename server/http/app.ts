@@ -2,6 +2,7 @@ import express, { type ErrorRequestHandler, type Express, type RequestHandler } 
 import helmet from "helmet";
 import type { Principal } from "../domain/access.ts";
 import { withoutKeys } from "../domain/credentials.ts";
+import { DRAINING } from "../drain/refusal.ts";
 import { authenticate } from "./auth.ts";
 import { cors } from "./cors.ts";
 import type { HttpDeps } from "./deps.ts";
@@ -9,6 +10,7 @@ import { mount } from "./endpoint.ts";
 import { INTERNAL, invalid, NOT_FOUND, refuseTrouble, sendProblem } from "./problem.ts";
 import { refuseKeyInUrl } from "./query.ts";
 import { assignRequestId, requestIdOf } from "./request-id.ts";
+import { adminResources } from "./routes/admin.ts";
 import { healthResources } from "./routes/health.ts";
 import { keyResources } from "./routes/keys.ts";
 import { projectResources } from "./routes/projects.ts";
@@ -39,7 +41,9 @@ export function createHttpApp(deps: HttpDeps): Express {
   mount(app, healthResources(deps));
   app.all("/", refuseUnknownPath);
   app.use(authenticate(deps.keys));
-  mount(app, [...sessionResources(deps), ...taskResources(deps), ...projectResources(deps), ...keyResources(deps)]);
+  mount(app, [...adminResources(deps), ...keyResources(deps)]);
+  app.use(refuseWhenHeld(deps));
+  mount(app, [...sessionResources(deps), ...taskResources(deps), ...projectResources(deps)]);
   app.use(refuseUnknownPath);
   app.use(answerError(deps));
   return app;
@@ -67,10 +71,18 @@ function logRequest({ log, clock }: HttpDeps): RequestHandler {
 }
 
 /** Kept-alive connections would outlive the hub's will to stop. */
-function closeWhenDraining({ health }: HttpDeps): RequestHandler {
+function closeWhenDraining({ drain }: HttpDeps): RequestHandler {
   return (_request, response, next) => {
-    if (health.isDraining()) response.set("Connection", "close");
+    if (drain.isDraining) response.set("Connection", "close");
     next();
+  };
+}
+
+/** A hub that drains still answers what it knows; one that is held is there for its operator alone. */
+function refuseWhenHeld({ drain }: HttpDeps): RequestHandler {
+  return (_request, response, next) => {
+    if (drain.state === "held") sendProblem(response, DRAINING, requestIdOf(response));
+    else next();
   };
 }
 

@@ -2,6 +2,8 @@ import type { Request } from "express";
 import { accepted, type Outcome } from "../writer/outcome.ts";
 import { type HttpRefusal, invalid, refuseMediaType, refuseSize } from "./problem.ts";
 
+export const JSON_TYPES: readonly string[] = ["application/json"];
+
 /** How much of a body that is too large is still read, so that a client that is not done writing hears the answer. */
 const DISCARDED_BYTES = 1024 * 1024;
 
@@ -22,10 +24,13 @@ export async function readJson(request: Request, types: readonly string[], maxBy
   }
 }
 
+export function hasBody({ headers }: Request): boolean {
+  return headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0";
+}
+
 function refuseHeaders(request: Request, types: readonly string[]): HttpRefusal | undefined {
   const { headers } = request;
-  const hasBody = headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0";
-  if (!hasBody) return undefined;
+  if (!hasBody(request)) return undefined;
   const [type = "", ...parameters] = (headers["content-type"] ?? "").toLowerCase().split(";");
   if (!types.includes(type.trim())) return refuseMediaType(`Content-Type must be ${types.join(" or ")}`);
   const charset = parameters.map((parameter) => /^\s*charset="?([^"\s]*)"?\s*$/.exec(parameter)?.[1]).find(Boolean);

@@ -1,4 +1,5 @@
 import type { Limits } from "../../shared/limits.ts";
+import type { Drain } from "../drain/drain.ts";
 import type { Snapshots } from "../following/snapshots.ts";
 import type { KeyAdmin } from "../keys/key-admin.ts";
 import type { KeyRing } from "../keys/key-ring.ts";
@@ -12,7 +13,6 @@ export interface Health {
   readonly version: string;
   /** Milliseconds of a round trip to the database, or undefined when it does not answer. */
   ping(): Promise<number | undefined>;
-  isDraining(): boolean;
   readonly fanOut: Pick<FanOut, "state" | "trouble" | "counts">;
 }
 
@@ -29,6 +29,7 @@ export interface HttpDeps {
   /** What a rejection of queries, projects or snapshots means. */
   readonly databaseTrouble: (error: unknown) => DatabaseTrouble;
   readonly health: Health;
+  readonly drain: Pick<Drain, "state" | "isDraining" | "progress" | "request" | "resume">;
   readonly limits: Limits;
   readonly clock: Clock;
   readonly log: Logger;

@@ -3,11 +3,12 @@ import type { z } from "zod";
 import type { Actor } from "../../shared/entities.ts";
 import { parseInput } from "../../shared/validate.ts";
 import { isOperator, isWriter, NOT_AUTHORIZED, type Principal } from "../domain/access.ts";
-import { type Outcome, refused } from "../writer/outcome.ts";
+import { DRAINING } from "../drain/refusal.ts";
+import { accepted, type Outcome, refused } from "../writer/outcome.ts";
 import { principalOf } from "./auth.ts";
-import { readJson } from "./body.ts";
+import { hasBody, JSON_TYPES, readJson } from "./body.ts";
 import type { HttpDeps } from "./deps.ts";
-import { DRAINING, type HttpRefusal, refuseMethod, sendProblem, TIMEOUT } from "./problem.ts";
+import { type HttpRefusal, refuseMethod, sendProblem, TIMEOUT } from "./problem.ts";
 import { parseQuery } from "./query.ts";
 import { requestIdOf } from "./request-id.ts";
 
@@ -59,7 +60,7 @@ export function writing<Q extends z.ZodType, B extends z.ZodType>(
 ): RequestHandler {
   return answering(deps, async (request, response) => {
     if (!isWriter(principalOf(response))) return refused(NOT_AUTHORIZED);
-    if (deps.health.isDraining()) return refused(DRAINING);
+    if (deps.drain.isDraining) return refused(DRAINING);
     const call = readCall(deps, schemas.query, request, response);
     if (!call.ok) return call;
     const raw = await readJson(request, schemas.types, deps.limits.frame_bytes);
@@ -83,7 +84,7 @@ export function operating<Q extends z.ZodType>(
 ): RequestHandler {
   return answering(deps, async (request, response) => {
     if (!isOperator(principalOf(response))) return refused(NOT_AUTHORIZED);
-    if (deps.health.isDraining()) return refused(DRAINING);
+    if (deps.drain.isDraining) return refused(DRAINING);
     const call = readCall(deps, querySchema, request, response);
     return call.ok ? handler(call.value) : call;
   });
@@ -95,6 +96,23 @@ export function forOperators(handler: RequestHandler): RequestHandler {
     if (isOperator(principalOf(response))) return handler(request, response, next);
     sendProblem(response, NOT_AUTHORIZED, requestIdOf(response));
   };
+}
+
+/** A request about the hub itself, answered also while it drains; a body may be left out. For operators. */
+export function administering<B extends z.ZodType>(
+  deps: HttpDeps,
+  bodySchema: B,
+  handler: (body: z.infer<B>) => Promise<Answer> | Answer,
+): RequestHandler {
+  return answering(deps, async (request, response) => {
+    if (!isOperator(principalOf(response))) return refused(NOT_AUTHORIZED);
+    const query = parseQuery(request.url);
+    if (!query.ok) return query;
+    const raw = hasBody(request) ? await readJson(request, JSON_TYPES, deps.limits.frame_bytes) : accepted({});
+    if (!raw.ok) return raw;
+    const body = parseInput(bodySchema, raw.value, deps.limits);
+    return body.ok ? handler(body.value) : body;
+  });
 }
 
 function readCall<Q extends z.ZodType>(

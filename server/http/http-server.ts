@@ -1,4 +1,5 @@
 import { createServer, type RequestListener, type Server } from "node:http";
+import { pause } from "../timing.ts";
 
 const TIMEOUTS = {
   /** A client that needs longer for its headers, or for the whole request, gets 408 and is closed. */
@@ -10,6 +11,16 @@ const TIMEOUTS = {
 
 /** More than this in headers is 431. */
 const MAX_HEADER_BYTES = 16 * 1024;
+
+/** Takes no more connections, lets requests under way have their answers for a while, and ends what is left. */
+export async function closeHttpServer(http: Server, graceMs: number): Promise<void> {
+  const closed = new Promise<void>((resolve) => {
+    http.close(() => resolve());
+  });
+  await Promise.race([closed, pause(graceMs)]);
+  http.closeAllConnections();
+  await closed;
+}
 
 /** The server under REST and WebSocket, bounded against clients that send slowly or without end. */
 export function createHttpServer(

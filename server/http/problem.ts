@@ -55,11 +55,6 @@ export const AMBIGUOUS_KEY: Refusal = {
   details: { reason: "AMBIGUOUS_KEY" },
 };
 
-export const DRAINING: Refusal = {
-  ...refuse("DRAINING", "the hub is shutting down; nothing was changed"),
-  retry_after_ms: 1_000,
-};
-
 export const TIMEOUT: Refusal = {
   ...refuse("TIMEOUT", "no answer in time; a change may still be made, the same request tells"),
   retry_after_ms: 1_000,

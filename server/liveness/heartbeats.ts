@@ -91,11 +91,17 @@ export class Heartbeats {
     return last === undefined ? undefined : shown(last);
   }
 
-  /** Stops the timers and writes what is not written yet, once. */
-  async stop(): Promise<void> {
-    for (const timer of this.#timers) clearInterval(timer);
+  /** Writes what is not written yet, once. */
+  async writeBack(): Promise<void> {
     await this.#writing;
-    await this.#write();
+    this.#startWriting();
+    await this.#writing;
+  }
+
+  /** Stops the timers and writes what is not written yet. */
+  stop(): Promise<void> {
+    for (const timer of this.#timers) clearInterval(timer);
+    return this.writeBack();
   }
 
   #show(): void {

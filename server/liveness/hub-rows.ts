@@ -38,6 +38,7 @@ export class HubRows {
   /** Resolves when the row is there, so that no session names this hub before. Rejects when MongoDB does not answer. */
   async start(): Promise<void> {
     await this.#raise();
+    this.#stopped = false;
     this.#schedule(0);
   }
 
@@ -47,16 +48,18 @@ export class HubRows {
     return watch.isOut(hubId) && clock.monotonic() - this.#lookedAt < bounds.hubDeathMs;
   }
 
-  /** Removes the row: the others need not wait for this hub. */
+  /** Removes the row: the others need not wait for this hub. It may start again, and then knows nothing of them. */
   async stop(): Promise<void> {
-    const { hubs, hubId, log } = this.#options;
+    const { hubs, hubId, watch, log } = this.#options;
     this.#stopped = true;
     clearTimeout(this.#timer);
     await this.#round;
+    watch.onFailure();
+    this.#beat = 0;
     try {
       await hubs.remove(hubId);
     } catch (error) {
-      log.debug({ err: error }, "this hub's row was not removed; the others will see it stand still");
+      log.warn({ err: error }, "this hub's row was not removed; the others will see it stand still");
     }
   }
 

@@ -79,7 +79,7 @@ export class HubWatch {
     this.#options = options;
   }
 
-  /** MongoDB did not answer: while it is away nobody dies. */
+  /** MongoDB did not answer, or was not asked: meanwhile nobody dies. */
   onFailure(): void {
     this.#promptUntil = undefined;
     this.#hubs.clear();

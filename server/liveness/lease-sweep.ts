@@ -32,13 +32,16 @@ export class LeaseSweep {
   readonly #options: Options;
   readonly #timer: NodeJS.Timeout;
   #judging = 0;
-  /** MongoDB did not decide the last verdict, so nothing could be opened on any hub; and the active time of its return. */
+  /**
+   * MongoDB did not decide the last verdict, so nothing could be opened on any hub; and the active time of its return, or
+   * of this hub's after a pause.
+   */
   #isAway = false;
   #backAt = Number.NEGATIVE_INFINITY;
   /** Monotonic time of the last sweep, and before which there is none that judges. */
   #sweptAt: number;
   #restUntil = 0;
-  #isStopped = false;
+  #isPaused = false;
 
   constructor(options: Options) {
     this.#options = options;
@@ -48,8 +51,19 @@ export class LeaseSweep {
   }
 
   /** From now on nobody is judged: a hub that stops says nothing about its agents. */
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  /** Agents could not be open here: as after MongoDB was away, each has a ttl to come back. */
+  resume(): void {
+    this.#isPaused = false;
+    this.#backAt = this.#options.active.now();
+  }
+
+  /** For good. */
   stop(): void {
-    this.#isStopped = true;
+    this.pause();
     clearInterval(this.#timer);
   }
 
@@ -59,7 +73,7 @@ export class LeaseSweep {
     // After a stall much is waiting to be heard, more perhaps than one turn has read.
     const isLate = now - this.#sweptAt > bounds.leaseSweepMs + bounds.stallMs;
     this.#sweptAt = now;
-    if (isLate || now < this.#restUntil || this.#isStopped) return;
+    if (isLate || now < this.#restUntil || this.#isPaused) return;
     if (this.#isAway) this.#probe();
     else this.#judgeDue();
   }
@@ -107,7 +121,7 @@ export class LeaseSweep {
       condition: { hub_id: hubId, incarnation: lease.incarnation, liveness: lease.liveness },
       holds: () => {
         isLate = clock.monotonic() - askedAt > bounds.verdictLateMs;
-        if (this.#isStopped || !isDue() || this.#isExcused(lease)) return false;
+        if (this.#isPaused || !isDue() || this.#isExcused(lease)) return false;
         return !isLate || this.#isOpen(lease);
       },
       actor: { kind: "hub", id: hubId },

@@ -29,7 +29,7 @@ export class OrphanSweep {
   /** Monotonic times of the last passes over hubs that are due. */
   readonly #passedAt = new Map<string, number>();
   #sweep: Promise<void> | undefined;
-  #stopped = false;
+  #isPaused = false;
 
   constructor(options: Options) {
     this.#options = options;
@@ -37,7 +37,7 @@ export class OrphanSweep {
 
   /** Begins a pass over all hubs that are due, unless one is under way. */
   start(): void {
-    if (this.#stopped || this.#sweep !== undefined) return;
+    if (this.#isPaused || this.#sweep !== undefined) return;
     const due = this.#rested(this.#options.watch.due);
     if (due.length === 0) return;
     this.#sweep = this.#pass(due).finally(() => {
@@ -46,9 +46,13 @@ export class OrphanSweep {
   }
 
   /** Resolves when no verdict of this sweep is under way any more. */
-  async stop(): Promise<void> {
-    this.#stopped = true;
+  async pause(): Promise<void> {
+    this.#isPaused = true;
     await this.#sweep;
+  }
+
+  resume(): void {
+    this.#isPaused = false;
   }
 
   async #pass(due: readonly DueHub[]): Promise<void> {
@@ -101,13 +105,13 @@ export class OrphanSweep {
       const page = await heldSessions.readOf(hubId, last, bounds.orphansPerRead);
       if (page.length > 0) yield page;
       last = page.length === bounds.orphansPerRead ? page.at(-1) : undefined;
-    } while (last !== undefined && isOut(hubId) && !this.#stopped);
+    } while (last !== undefined && isOut(hubId) && !this.#isPaused);
   }
 
   /** How many of them became `lost` by these very verdicts. What failed is found again by the next pass. */
   async #declareLost(hubId: string, sessions: readonly HeldSession[]): Promise<number> {
     const { writer, isOut, bounds } = this.#options;
-    if (this.#stopped) return 0;
+    if (this.#isPaused) return 0;
     const outcomes = await Promise.all(
       sessions.map(({ projectId, sessionId, incarnation, liveness }) => {
         const verdict: VerdictCommand = {
@@ -115,7 +119,7 @@ export class OrphanSweep {
           session_id: sessionId,
           to: "lost",
           condition: { hub_id: hubId, incarnation, liveness },
-          holds: () => !this.#stopped && isOut(hubId),
+          holds: () => !this.#isPaused && isOut(hubId),
           actor: { kind: "hub", id: this.#options.hubId },
         };
         return writer.submit(projectId, verdict, bounds.verdictBytes);

@@ -42,18 +42,19 @@ export class OtherHubs {
   }
 
   /** Resolves when the others can see this hub; call before it takes sessions. Rejects when MongoDB does not answer. */
-  start(): Promise<void> {
-    return this.#rows.start();
+  async start(): Promise<void> {
+    await this.#rows.start();
+    this.#sweep.resume();
   }
 
-  /** No verdicts from now on. */
-  stopJudging(): Promise<void> {
-    return this.#sweep.stop();
+  /** No verdicts from now on; resolves when none is under way. */
+  pauseJudging(): Promise<void> {
+    return this.#sweep.pause();
   }
 
   /** The others need not wait for this hub any more. */
   async stop(): Promise<void> {
-    await this.#sweep.stop();
+    await this.#sweep.pause();
     await this.#rows.stop();
   }
 }

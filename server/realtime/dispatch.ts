@@ -39,6 +39,8 @@ export interface DispatchOptions {
   readonly log: Logger;
   /** `VALIDATION` and `UNAUTHENTICATED` refusals a minute that close a connection. */
   readonly maxRefusalsPerMinute: number;
+  /** Requests of all connections that wait for their answer. */
+  readonly unanswered: { count: number };
 }
 
 /** What the connection's edge does about it. */
@@ -82,10 +84,18 @@ export class Dispatch<C extends { readonly id: string }> {
       this.#options.log.error({ err: error, request_id: requestId }, "a handler failed");
       refuseWith(refuse("INTERNAL", "internal error; outcome unknown, retry with the same op"));
     };
+    const { unanswered } = this.#options;
+    const onAnswered = () => {
+      unanswered.count -= 1;
+    };
     try {
       const outcome = this.#handle(event, ack);
       if (outcome instanceof Promise) {
-        return outcome.then((settled) => this.#answer(settled, ack, refuseWith)).catch(onBug);
+        unanswered.count += 1;
+        return outcome
+          .then((settled) => this.#answer(settled, ack, refuseWith))
+          .catch(onBug)
+          .then(onAnswered);
       }
       if (outcome !== undefined) this.#answer(outcome, ack, refuseWith);
     } catch (error) {

@@ -5,9 +5,11 @@ import type { Limits } from "../../shared/limits.ts";
 import type { ModeFrame } from "../../shared/messages/frames.ts";
 import type { Lease } from "../../shared/messages/lease.ts";
 import type { Closing, Expiring, Welcome } from "../../shared/messages/notices.ts";
-import { AGENTS_NAMESPACE, PROTOCOL_VERSION, VIEWERS_NAMESPACE } from "../../shared/protocol.ts";
+import { AGENTS_NAMESPACE, VIEWERS_NAMESPACE } from "../../shared/protocol.ts";
 import type { BOUNDS } from "../bounds.ts";
 import type { Principal } from "../domain/access.ts";
+import type { Movable } from "../drain/move.ts";
+import { DRAINING } from "../drain/refusal.ts";
 import type { KeyRing } from "../keys/key-ring.ts";
 import type { Clock, Logger } from "../ports.ts";
 import { pause } from "../timing.ts";
@@ -34,6 +36,8 @@ export interface GatewayOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly corsAllowOrigins: readonly string[];
+  /** New connections are refused. */
+  readonly isDraining: () => boolean;
   readonly onAgentGone: (connection: AgentConnection) => void;
   readonly onViewerGone: (connection: ViewerConnection) => void;
 }
@@ -69,6 +73,13 @@ const FAREWELL_MS = 500;
 /** A word to all agents goes out in portions, so that the turn of the event loop stays short. */
 const TOLD_AT_ONCE = 250;
 const TELL_PAUSE_MS = 20;
+/** For clients that did not go when they were asked to. */
+const MOVE_NOW: Closing = {
+  code: "DRAINING",
+  message: "the hub drains; connect again, to any hub",
+  reconnect: true,
+  reconnect_after_ms: DRAINING.retry_after_ms,
+};
 const BUSY = {
   code: "OVERLOADED",
   message: "too many requests wait for their answers",
@@ -93,6 +104,7 @@ export class Gateway {
   readonly #claimed = new WeakSet<object>();
   /** The lease that agents are being told, or were told last. */
   #told: Lease | undefined;
+  readonly #unanswered = { count: 0 };
 
   constructor(options: GatewayOptions) {
     this.#options = options;
@@ -188,8 +200,21 @@ export class Gateway {
     this.#viewers.local.emit("mode", mode);
   }
 
-  get connections(): number {
-    return this.#io.engine?.clientsCount ?? 0;
+  /** Requests that wait for their answer. */
+  get unanswered(): number {
+    return this.#unanswered.count;
+  }
+
+  /** Everyone who is connected, agents first: viewers still see everything while the hub drains. */
+  get connections(): Movable[] {
+    const sockets = [...this.#agents.sockets.values(), ...this.#viewers.sockets.values()];
+    return sockets.map((socket) => ({
+      get isGone() {
+        return socket.conn.readyState === "closed";
+      },
+      askToMove: (reconnectAfterMs) => void socket.emit("drain", { reconnect_after_ms: reconnectAfterMs }),
+      close: () => sayGoodbye(socket, MOVE_NOW),
+    }));
   }
 
   /** Connected agents. */
@@ -212,27 +237,11 @@ export class Gateway {
     }
   }
 
-  /** Tells everybody why, lets them read it, and closes all connections. */
-  async close(reason: Closing): Promise<void> {
+  /** After the drain: the library throws away what is not sent to those who are still connected. */
+  async close(): Promise<void> {
     this.#slow.stop();
     this.#keyWatch.stop();
-    if (this.#io.engine === undefined) return;
-    this.#agents.local.emit("closing", reason);
-    this.#viewers.local.emit("closing", reason);
-    await this.#sent();
-    await this.#io.close();
-  }
-
-  /** Waits until acks and farewells have left for the sockets; closing throws away what has not. */
-  async #sent(): Promise<void> {
-    const until = performance.now() + FAREWELL_MS;
-    const sockets = () => [...this.#agents.sockets.values(), ...this.#viewers.sockets.values()];
-    // Not part of the library's types, though its documentation speaks of it.
-    const buffered = ({ conn }: Socket) =>
-      (conn as unknown as { readonly writeBuffer: readonly unknown[] }).writeBuffer;
-    const isWaiting = () => sockets().some((socket) => buffered(socket).length > 0);
-    do await pause(10);
-    while (isWaiting() && performance.now() < until);
+    if (this.#io.engine !== undefined) await this.#io.close();
   }
 
   #refusalOfUpgrade(request: IncomingMessage): Refusal | undefined {
@@ -274,7 +283,8 @@ export class Gateway {
         expiring: (message: Expiring) => void socket.emit("expiring", message),
         end: (reason: Closing) => {
           dispatch.end();
-          sendAway(socket, reason);
+          if (reason.reconnect) sayGoodbye(socket, reason);
+          else sendAway(socket, reason);
         },
       };
       this.#keyWatch.add(watched);
@@ -296,7 +306,7 @@ export class Gateway {
 
   #dispatchOptions(): DispatchOptions {
     const { limits, clock, log } = this.#options;
-    return { limits, clock, log, maxRefusalsPerMinute: REFUSALS_PER_MINUTE };
+    return { limits, clock, log, maxRefusalsPerMinute: REFUSALS_PER_MINUTE, unanswered: this.#unanswered };
   }
 
   /** What is thrown in here would end the process, and nobody has shown a key yet. */
@@ -317,6 +327,7 @@ export class Gateway {
       return { code: "VALIDATION", message: "one namespace per connection" };
     }
     this.#claimed.add(conn);
+    if (this.#options.isDraining()) return DRAINING;
     // Reads all of the request before it waits for anything.
     const greeted = authenticate(handshake, this.#options.keys, socket.nsp.name);
     forgetRequest(socket);
@@ -327,7 +338,7 @@ export class Gateway {
     const { hubId, clock, keys, limits, lease, stalledAfterMs } = this.#options;
     const expiresAt = keys.expiryOf(peer.principal);
     return {
-      protocol: PROTOCOL_VERSION,
+      protocol: peer.protocol,
       hub_id: hubId,
       time: new Date(clock.now()).toISOString(),
       role: peer.principal.role,
@@ -378,21 +389,21 @@ export class Gateway {
       reconnect: true,
       reconnect_after_ms: bounds.slowReconnectMs,
     };
-    socket.emit("closing", message);
-    // Takes nothing more from now on, and ends when the last word has left.
-    socket.conn.close();
-    void pause(FAREWELL_MS).then(() => transportSocket(socket.conn)?.terminate());
+    sayGoodbye(socket, message);
   }
 }
 
-/** Tells why, lets it be read, and closes. */
+/** Tells why, lets it be read, and closes. The client stays away. */
 function sendAway(socket: Socket, reason: Closing): void {
   socket.emit("closing", reason);
-  void pause(FAREWELL_MS).then(() => {
-    // Leaving the namespace would tell a plain client to stay away.
-    if (reason.reconnect) socket.conn.close();
-    else socket.disconnect(true);
-  });
+  void pause(FAREWELL_MS).then(() => socket.disconnect(true));
+}
+
+/** Takes nothing more from now on, and ends when the last word has left, or soon. The client comes back by itself. */
+function sayGoodbye(socket: Socket, message: Closing): void {
+  socket.emit("closing", message);
+  socket.conn.close();
+  void pause(FAREWELL_MS).then(() => transportSocket(socket.conn)?.terminate());
 }
 
 /** The library would answer 400 whatever it was, for a wrong protocol even behind a 101. */

@@ -1,7 +1,13 @@
 import type { IncomingMessage } from "node:http";
 import { type Refusal, refuse, refuseFields } from "../../shared/errors.ts";
 import { HandshakeAuth } from "../../shared/messages/handshake.ts";
-import { AGENTS_NAMESPACE, PROTOCOL_VERSION, SUPPORTED_PROTOCOLS } from "../../shared/protocol.ts";
+import {
+  AGENTS_NAMESPACE,
+  PROTOCOL_VERSION,
+  type ProtocolRange,
+  protocolFor,
+  spokenBy,
+} from "../../shared/protocol.ts";
 import { parseInput } from "../../shared/validate.ts";
 import { isWriter, NOT_AUTHORIZED, type Principal } from "../domain/access.ts";
 import { isKeyParameter, keyFromHeaders } from "../domain/credentials.ts";
@@ -11,9 +17,13 @@ import type { KeyRing } from "../keys/key-ring.ts";
 export interface Peer {
   /** Another one of the same rights after `auth:refresh`. */
   principal: Principal;
+  /** The version of the protocol that both speak. */
+  readonly protocol: number;
   readonly agentId: string | undefined;
   readonly client: string | undefined;
 }
+
+const PROTOCOLS = spokenBy(PROTOCOL_VERSION);
 
 interface Handshake {
   readonly auth: unknown;
@@ -28,13 +38,14 @@ export async function authenticate(
   handshake: Handshake,
   keys: Pick<KeyRing, "identify">,
   namespace: string,
+  protocols: ProtocolRange = PROTOCOLS,
 ): Promise<Peer | Refusal> {
   if (Object.keys(handshake.query).some(isKeyParameter)) {
     return refuse("VALIDATION", "send the key in auth or a header, never in the URL", { reason: "KEY_IN_URL" });
   }
   const parsed = parseInput(HandshakeAuth, handshake.auth ?? {});
   if (!parsed.ok) return parsed.refusal;
-  const { key: keyOfAuth, protocol = PROTOCOL_VERSION, agent_id, client } = parsed.value;
+  const { key: keyOfAuth, protocol: asked, agent_id, client } = parsed.value;
   const fromHeaders = keyFromHeaders(handshake.headers);
   const ambiguous =
     "ambiguous" in fromHeaders ||
@@ -43,9 +54,14 @@ export async function authenticate(
   const principal = await keys.identify(keyOfAuth ?? fromHeaders.key);
   if (principal === undefined) return INVALID_KEY;
   if (namespace === AGENTS_NAMESPACE && !isWriter(principal)) return NOT_AUTHORIZED;
-  if (!SUPPORTED_PROTOCOLS.includes(protocol)) {
-    const message = `is ${protocol}, this hub speaks ${SUPPORTED_PROTOCOLS.join(", ")}`;
+  const protocol = protocolFor(asked, protocols);
+  if (protocol === undefined) {
+    const message = `is ${asked ?? "not said, so 1"}, this hub speaks ${rangeText(protocols)}`;
     return refuseFields([{ field: "protocol", message }]);
   }
-  return { principal, agentId: agent_id, client };
+  return { principal, protocol, agentId: agent_id, client };
+}
+
+function rangeText({ oldest, newest }: ProtocolRange): string {
+  return oldest === newest ? String(newest) : `${oldest} and ${newest}`;
 }

@@ -90,7 +90,8 @@ function isChange(value: unknown, seq: number): value is LogChange {
   const { kind, id, session_id, version, type, actor, patch, state } = value;
   return (
     value.seq === seq &&
-    (kind === "session" || kind === "task") &&
+    // A kind of a later release moves the head and nothing else ([X4]).
+    isText(kind) &&
     isId(id) &&
     isId(session_id) &&
     isCount(version) &&

@@ -35,7 +35,7 @@ interface Options {
  * subscription and then again and again. A connection that is open but silent looks healthy to everything else.
  */
 export class RedisFanOut implements FanOut, KeyNotes {
-  readonly counts: FanOutCounts = { received: 0, garbage: 0, dropped: 0 };
+  readonly #counts = { received: 0, garbage: 0, dropped: 0 };
   readonly #options: Options;
   readonly #wire: EntryWire;
   readonly #link: RedisLink;
@@ -103,6 +103,10 @@ export class RedisFanOut implements FanOut, KeyNotes {
     return this.#state;
   }
 
+  get counts(): FanOutCounts {
+    return { ...this.#counts, pending_bytes: this.#link.pendingBytes };
+  }
+
   get trouble(): string | undefined {
     return this.#link.trouble;
   }
@@ -141,7 +145,7 @@ export class RedisFanOut implements FanOut, KeyNotes {
 
   /** Whoever missed it finds it in the log, sooner when it is told to look. */
   #drop(): void {
-    this.counts.dropped += 1;
+    this.#counts.dropped += 1;
     this.#owesOthers = true;
   }
 
@@ -157,14 +161,14 @@ export class RedisFanOut implements FanOut, KeyNotes {
       // The adapter believes whatever arrives on its channel; beyond it, it is ours.
       if (this.#isUnderstood) this.#options.log.error({ err: error }, "an entry of another hub could not be taken");
     }
-    if (!this.#isUnderstood) this.counts.garbage += 1;
+    if (!this.#isUnderstood) this.#counts.garbage += 1;
   }
 
   #take(message: unknown): void {
     const entry = this.#wire.decode(message);
     if (entry === undefined) return;
     this.#isUnderstood = true;
-    this.counts.received += 1;
+    this.#counts.received += 1;
     for (const listener of this.#onEntry) listener(entry, (message as Buffer).length);
   }
 

@@ -1,6 +1,7 @@
 import type { BOUNDS } from "../bounds.ts";
 import type { Logger } from "../ports.ts";
 import { pause } from "../timing.ts";
+import { explainTrouble } from "./explain-trouble.ts";
 import type { RedisAddress } from "./redis-url.ts";
 import { SafeRedis } from "./safe-redis.ts";
 
@@ -36,7 +37,7 @@ interface Subscriber {
  * kept for later while one is away, and no more than a bound of bytes waits for an answer.
  */
 export class RedisLink {
-  /** Why the link is down, for operators: Redis' own words, never a command or its arguments. */
+  /** Why the link is down, for operators. */
   trouble: string | undefined;
   readonly #options: Options;
   readonly #publishing: SafeRedis;
@@ -78,6 +79,11 @@ export class RedisLink {
     return this.#isUp;
   }
 
+  /** Of publishes that Redis has not answered. */
+  get pendingBytes(): number {
+    return this.#pendingBytes;
+  }
+
   /** Whether a publish of so many bytes would be sent now. */
   canPublish(bytes: number): boolean {
     return this.#publishing.status === "ready" && this.#pendingBytes + bytes <= this.#options.bounds.fanOutPendingBytes;
@@ -110,7 +116,7 @@ export class RedisLink {
     client.on("close", () => this.#onClose());
     client.on("error", (error: Error) => {
       // Without the error itself: a refused login carries its command, and that the password.
-      this.trouble = describe(error);
+      this.trouble = explainTrouble(error);
       log.debug({ role, trouble: this.trouble }, "redis connection failed");
     });
     return client;
@@ -121,7 +127,7 @@ export class RedisLink {
     try {
       await this.#subscribed.ssubscribe(...this.#channels);
     } catch (error) {
-      this.trouble = describe(error as Error);
+      this.trouble = explainTrouble(error as Error);
       return;
     }
     if (this.#isUp || this.#clients.some(({ status }) => status !== "ready")) return;
@@ -148,10 +154,4 @@ export class RedisLink {
       this.#pendingBytes -= bytes;
     }
   }
-}
-
-/** Redis repeats the arguments of a command that it does not know, and in a login these hold the password. */
-function describe(error: Error): string {
-  const message = (error.message || (error as NodeJS.ErrnoException).code || error.name).replace(/,? with args.*/s, "");
-  return /unknown command/i.test(message) ? `this Redis is too old, 7.0 or newer is needed (${message})` : message;
 }

@@ -1,3 +1,5 @@
+import { isIP } from "node:net";
+
 /** Where a Redis is and how to log in there. */
 export interface RedisAddress {
   readonly host: string;
@@ -5,8 +7,8 @@ export interface RedisAddress {
   readonly db: number;
   readonly username?: string;
   readonly password?: string;
-  /** For `rediss`. */
-  readonly tls?: { readonly servername: string };
+  /** For `rediss`. The certificate is checked against `host`; its name is sent along, unless it is an address. */
+  readonly tls?: { readonly servername?: string };
 }
 
 const DEFAULT_PORT = 6379;
@@ -28,7 +30,7 @@ export function parseRedisUrl(text: string): RedisAddress | undefined {
       db: Number(db),
       ...(url.username === "" ? {} : { username: decodeURIComponent(url.username) }),
       ...(url.password === "" ? {} : { password: decodeURIComponent(url.password) }),
-      ...(url.protocol === "rediss:" ? { tls: { servername: host } } : {}),
+      ...(url.protocol === "rediss:" ? { tls: isIP(host) === 0 ? { servername: host } : {} } : {}),
     };
   } catch {
     return undefined;

@@ -34,7 +34,10 @@ const CONNECT_TIMEOUT_MS = 2_000;
 /** How long a silent Redis may take to close its end. */
 const DISCONNECT_TIMEOUT_MS = 200;
 
-/** Soon at first, then once a second; jitter, because all hubs lose Redis at the same moment. */
+/**
+ * Soon at first, then twice a second, so that hubs are live again within 2 s after Redis is back; jitter, because all
+ * of them lose it at the same moment.
+ */
 function retryStrategy(attempt: number): number {
-  return Math.min(100 * attempt, 1_000) + Math.random() * 100;
+  return Math.min(100 * attempt, 500) + Math.random() * 100;
 }

@@ -11,6 +11,7 @@ import {
 } from "../domain/records.ts";
 import type { Job } from "./job.ts";
 import { RecentEntries } from "./recent-entries.ts";
+import { Turns } from "./turns.ts";
 
 /** What the hub knows of one project: the head of its log, cached families, waiting publishes. Does no I/O itself. */
 export class Project {
@@ -20,8 +21,6 @@ export class Project {
   queuedBytes = 0;
   /** An append of this project is under way or its outcome unknown, or its head is being read: nothing may be composed. */
   appending = false;
-  /** Monotonic time before which nothing is composed (jitter after a lost race). */
-  notBefore = 0;
   /** Monotonic time of the last read or acked append: what the head is worth. */
   headConfirmedAt = 0;
   /** Monotonic time of the last use, for forgetting idle projects. */
@@ -29,6 +28,7 @@ export class Project {
   /** Viewers and owned sessions that follow the project on this hub. */
   followers = 0;
   readonly recent: RecentEntries;
+  readonly turns: Turns;
   /** Families that are being read: entries applied meanwhile are kept for them. */
   readonly loading = new Map<string, Entry[]>();
   /** from_seq of own commits whose documents are not written yet, in order. */
@@ -44,6 +44,7 @@ export class Project {
   constructor(id: string, bounds: typeof BOUNDS) {
     this.id = id;
     this.recent = new RecentEntries({ changes: bounds.recentChanges, bytes: bounds.recentBytes });
+    this.turns = new Turns(bounds);
   }
 
   get head(): Head {

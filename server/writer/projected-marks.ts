@@ -47,11 +47,17 @@ export class ProjectedMarks {
     return (this.#written.get(projectId)?.length ?? 0) + (this.#durable.get(projectId)?.length ?? 0);
   }
 
-  /** Stops the timer and raises what is known, once. */
-  async stop(): Promise<void> {
-    clearInterval(this.#timer);
+  /** Raises what is known, once. */
+  async raise(): Promise<void> {
     await this.#raising;
-    await this.#round();
+    this.#start();
+    await this.#raising;
+  }
+
+  /** Stops the timer and raises what is known. */
+  stop(): Promise<void> {
+    clearInterval(this.#timer);
+    return this.raise();
   }
 
   #add(ranges: Map<string, Range[]>, projectId: string, { from, to }: Range): void {

@@ -77,6 +77,7 @@ export class Projects {
   apply(project: Project, entry: Entry, bytes: number, drafts?: ReadonlyMap<string, FamilyDraft>): void {
     const before = project.familyCount;
     project.apply(entry, bytes, drafts);
+    project.turns.pass(entry.hub_id, this.#options.clock.monotonic());
     this.#families += project.familyCount - before;
     for (const listener of this.#listeners) {
       try {

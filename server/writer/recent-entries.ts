@@ -40,6 +40,11 @@ export class RecentEntries {
     return this.#entries.slice(index).map(({ entry }) => entry);
   }
 
+  /** The entry that holds this seq, if it is still here. */
+  holding(seq: number): Entry | undefined {
+    return this.#entries.findLast(({ entry }) => entry.from_seq <= seq && entry.to_seq >= seq)?.entry;
+  }
+
   clear(): void {
     this.#entries = [];
     this.#changes = 0;

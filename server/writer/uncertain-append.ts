@@ -29,11 +29,14 @@ export async function settleAppend(
     await pause(bounds.unknownRetryFirstMs);
   }
   let step: "look" | "send" = outcome === "taken" ? "look" : "send";
-  for (let wait: number = bounds.unknownRetryFirstMs; ; wait = Math.min(wait * 2, bounds.unknownRetryLastMs)) {
+  let wait: number = outcome === "taken" ? bounds.lostRaceLookMs : bounds.unknownRetryFirstMs;
+  for (; ; wait = Math.min(wait * 2, bounds.unknownRetryLastMs)) {
     if (deps.isStopped()) return undefined;
     const found = step === "look" ? await look(project, entry, deps) : await sendAgain(entry, deps);
     if (found === "committed" || found === "lost") return found;
-    step = found;
+    // What took the place comes from the other hub or can be read within a moment: no reason to send yet.
+    if (found === "unseen") step = wait < bounds.unknownRetryFirstMs ? "look" : "send";
+    else step = found;
     await pause(wait);
   }
 }
@@ -44,8 +47,11 @@ export async function settleAppend(
  */
 async function look(project: Project, entry: Entry, { changeLog, projects, log }: Deps) {
   try {
+    // Applied here already, as its own hub has told: the head is past it, and nothing has to be read.
+    const arrived = project.recent.holding(entry.from_seq);
+    if (arrived !== undefined) return isSame(arrived, entry) ? "committed" : "lost";
     const there = await changeLog.readHolding(project.id, entry.from_seq);
-    if (there === undefined) return "send";
+    if (there === undefined) return "unseen";
     if (isSame(there, entry)) return "committed";
     await projects.catchUp(project);
     return "lost";

@@ -4,6 +4,7 @@ import type { Limits } from "../../shared/limits.ts";
 import type { BOUNDS } from "../bounds.ts";
 import type { Answer, Command } from "../domain/commands.ts";
 import type { Entry } from "../domain/records.ts";
+import { DRAINING } from "../drain/refusal.ts";
 import type { AppendOutcome, ChangeLog, Clock, Logger, ProjectionBatch, Projections } from "../ports.ts";
 import { pause } from "../timing.ts";
 import { AppendPace } from "./append-pace.ts";
@@ -44,6 +45,8 @@ export class Writer {
   readonly #open = new Set<Job>();
   /** Jobs of projects whose head is being read, in their order. */
   readonly #arriving = new Map<string, Job[]>();
+  /** Projects that wait for their turn among the hubs that write them. */
+  readonly #waiting = new Map<Project, NodeJS.Timeout>();
   readonly #sweep: NodeJS.Timeout;
   #queued = 0;
   #queuedBytes = 0;
@@ -56,11 +59,12 @@ export class Writer {
     const onFree = () => this.#schedule();
     this.#pace = new AppendPace({ clock: options.clock, bounds: options.bounds, onFree });
     this.#sweep = setInterval(() => this.#expire(), options.bounds.commitSweepMs);
+    options.projects.onEntry((project) => this.#endWait(project));
   }
 
   /** Decides the command and makes it durable. Resolves, never rejects; at the latest after the commit deadline. */
   submit(projectId: string, command: Command, bytes: number): Promise<Outcome<Answer>> {
-    if (this.#stopped) return Promise.resolve(refused(refuse("DRAINING", "the hub stops; connect again")));
+    if (this.#stopped) return Promise.resolve(refused(DRAINING));
     const arriving = this.#arriving.get(projectId);
     const known = arriving === undefined ? this.#options.projects.known(projectId) : undefined;
     const overloaded = this.#overload(known, arriving?.length ?? 0, bytes);
@@ -82,6 +86,8 @@ export class Writer {
   stop(): void {
     this.#stopped = true;
     clearInterval(this.#sweep);
+    for (const timer of this.#waiting.values()) clearTimeout(timer);
+    this.#waiting.clear();
     for (const job of this.#open) job.settle(refused(refuse("UNAVAILABLE", "the hub stops; outcome unknown")));
   }
 
@@ -145,7 +151,7 @@ export class Writer {
   }
 
   #markReady(project: Project): void {
-    if (project.appending || project.queue.length === 0) return;
+    if (project.appending || project.queue.length === 0 || this.#waiting.has(project)) return;
     this.#ready.add(project);
     this.#schedule();
   }
@@ -186,8 +192,9 @@ export class Writer {
       if (bytes > bounds.appendBytes) break;
       this.#ready.delete(project);
       if (project.appending) continue;
-      if (project.notBefore > monotonic) {
-        this.#later(project, project.notBefore - monotonic);
+      const untilTurn = project.turns.of(hubId) - monotonic;
+      if (untilTurn > 0) {
+        this.#wait(project, untilTurn);
         continue;
       }
       if (monotonic - project.headConfirmedAt > bounds.headConfirmedMs) {
@@ -303,15 +310,13 @@ export class Writer {
     else if (settled === "lost") this.#lost(commit);
   }
 
-  /** Decided again on the new head, after a random wait so that two hubs do not meet again at once. */
+  /** Decided again on the new head, together with what has come meanwhile. */
   #lost({ project, jobs }: Commit): void {
-    const { clock, bounds } = this.#options;
     for (const { job } of jobs) {
       job.hasLostRace = true;
       job.mayBeApplied = false;
     }
     this.#requeue(project, jobs);
-    project.notBefore = clock.monotonic() + Math.random() * bounds.lostRaceJitterMs;
     project.appending = false;
     this.#markReady(project);
   }
@@ -360,8 +365,18 @@ export class Writer {
     }
   }
 
-  #later(project: Project, ms: number): void {
-    void pause(ms).then(() => this.#markReady(project));
+  /** Until its turn, or until another hub's entry says that it has come. */
+  #wait(project: Project, ms: number): void {
+    const timer = setTimeout(() => this.#endWait(project), ms);
+    this.#waiting.set(project, timer);
+  }
+
+  #endWait(project: Project): void {
+    const timer = this.#waiting.get(project);
+    if (timer === undefined) return;
+    clearTimeout(timer);
+    this.#waiting.delete(project);
+    this.#markReady(project);
   }
 
   async #release(project: Project, work: () => Promise<void>): Promise<void> {

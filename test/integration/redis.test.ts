@@ -133,6 +133,23 @@ describe("with Redis", () => {
     expect(await redisOf(hubAt(hubs, 1))).toMatchObject({ received: 0 });
   });
 
+  test("[D18] an entry lost on the way, and then silence: found by comparing heads, though neither hub noticed", async () => {
+    const proxy = await RedisProxy.start(stage, (await OwnRedis.start(stage)).port);
+    const overrides = { bounds: { headPollMs: 200, headPollLiveMs: 2_000, probeEveryMs: 60_000 } };
+    const hubs = await hubsOn(proxy, { overrides });
+    const seen = await follower(hubAt(hubs, 1));
+    const writer = await Writer.open(hubAt(hubs, 0));
+    await expectWhole(seen, await writer.publish());
+    proxy.swallow();
+    const last = await writer.publish();
+    await eventually("it is lost", () => proxy.swallowedEntries > 0);
+    await eventually("for both hubs", () => proxy.swallowedEntries > 1);
+    proxy.pass();
+    await expectWhole(seen, last, 6_000);
+    expect(await redisOf(hubAt(hubs, 0))).toMatchObject({ status: "ok", dropped: 0 });
+    expect(await redisOf(hubAt(hubs, 1))).toMatchObject({ status: "ok", received: 2 });
+  });
+
   test("[D18] a hub that could not tell others asks them to look: sooner than their own comparison", async () => {
     const { hubs } = await sceneOf({
       overrides: { bounds: { ...NO_POLLS, fanOutMessageBytes: 10, probeEveryMs: 100 } },

@@ -24,9 +24,14 @@ const NEW = { session_id: "s1", machine_id: "m1" };
 const HEALTH: HttpDeps["health"] = {
   version: "0.0.0",
   ping: async () => 1,
-  isDraining: () => false,
   fanOut: LOCAL_FAN_OUT,
 };
+
+/** A hub's drain, as the edge sees it in one state. */
+function drainIn(state: HttpDeps["drain"]["state"]): HttpDeps["drain"] {
+  const progress = { hub_id: "h", state, hold: false, under_way: 0, connections: 0, connections_before: 0 };
+  return { state, isDraining: state !== "serving", progress, request: () => {}, resume: async () => true };
+}
 
 interface Edge {
   readonly url: string;
@@ -64,6 +69,7 @@ async function edge(parts: Partial<HttpDeps>, timeouts?: Parameters<typeof creat
     },
     databaseTrouble: () => undefined,
     health: HEALTH,
+    drain: drainIn("serving"),
     limits: DEFAULT_LIMITS,
     clock: { now: Date.now, monotonic: () => performance.now() },
     log: { debug: line("debug"), info: line("info"), warn: line("warn"), error: line("error") },
@@ -127,7 +133,7 @@ describe("the edge when something behind it fails", () => {
   });
 
   test("[R7] [D10] while draining: not ready, writes refused, connections not kept", async () => {
-    const hub = await edge({ health: { ...HEALTH, isDraining: () => true } });
+    const hub = await edge({ drain: drainIn("draining") });
     expect(await rest(hub, "GET /health/ready", { key: null })).toMatchObject({
       status: 503,
       body: { status: "unavailable" },

@@ -17,7 +17,7 @@ export class FaultyBus {
     return {
       state: { mode: "live" },
       trouble: undefined,
-      counts: { received: 0, garbage: 0, dropped: 0 },
+      counts: { received: 0, garbage: 0, dropped: 0, pending_bytes: 0 },
       publish: (entry) => {
         for (const hearer of this.#hearers) if (!own.has(hearer)) this.#say(wire, hearer, entry);
       },
@@ -36,7 +36,7 @@ export class FaultyBus {
   #say(from: Wire, to: Hearer, entry: Entry): void {
     if (from.isCut || from.chance(from.faults.busLoses)) return;
     for (let copies = from.chance(from.faults.busDoubles) ? 2 : 1; copies > 0; copies--) {
-      void from.sleepUpTo(from.faults.busDelayMs).then(() => {
+      void from.sleepUpTo(from.faults.busDelayMs + to.wire.faults.busDelayMs).then(() => {
         if (to.wire.isCut) this.#hearers.delete(to);
         else to.hear(structuredClone(entry), JSON.stringify(entry).length);
       });

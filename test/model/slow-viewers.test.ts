@@ -51,6 +51,7 @@ async function play(seed: number): Promise<Record<"conflated" | "resets" | "cuts
         limits: hub.following.limits,
         log: QUIET,
         rooms,
+        isDraining: () => false,
       };
       const world = { rooms: fake, slow, deps, budget: BUDGET };
       const viewers = Array.from({ length: 4 }, (_, index) => new SlowViewer(world, `viewer ${index}`));

@@ -14,10 +14,13 @@ interface Sent {
 export class FakeLink implements Link {
   readonly sent: Sent[] = [];
   isOpen = true;
+  /** Of the hub that was asked for. */
+  readonly url: string;
   readonly #handlers: LinkHandlers;
 
-  constructor(handlers: LinkHandlers) {
+  constructor(handlers: LinkHandlers, url: string) {
     this.#handlers = handlers;
+    this.url = url;
   }
 
   send(event: string, payload: object): void {
@@ -80,8 +83,8 @@ export class FakeLink implements Link {
 export class FakeTransport {
   readonly links: FakeLink[] = [];
 
-  readonly connect: Transport = (handlers) => {
-    const link = new FakeLink(handlers);
+  readonly connect: Transport = (handlers, url) => {
+    const link = new FakeLink(handlers, url);
     this.links.push(link);
     return link;
   };

@@ -1,20 +1,10 @@
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { once } from "node:events";
-import { createConnection } from "node:net";
 import { inject } from "vitest";
 import { freePort } from "../../server/embedded/port-check.ts";
-import { eventually } from "./eventually.ts";
+import { RedisServer } from "./redis-server.ts";
 import type { Stage } from "./test-hub.ts";
 
-/** A redis-server that belongs to one test, which may do anything to it. It keeps nothing on disk. */
-export class OwnRedis {
-  readonly port: number;
-  #process: ChildProcess | undefined;
-
-  constructor(port: number) {
-    this.port = port;
-  }
-
+/** A redis-server that belongs to one test, which may do anything to it. */
+export class OwnRedis extends RedisServer {
   static async start(stage: Stage): Promise<OwnRedis> {
     const redis = await OwnRedis.absent(stage);
     await redis.start();
@@ -23,69 +13,8 @@ export class OwnRedis {
 
   /** A port where one may start later. */
   static async absent(stage: Stage): Promise<OwnRedis> {
-    return stage.add(new OwnRedis(await freePort()), (redis) => redis.kill());
-  }
-
-  get url(): string {
-    return `redis://127.0.0.1:${this.port}`;
-  }
-
-  async start(...settings: string[]): Promise<void> {
     const server = inject("redisServer");
     if (server.path === undefined) throw new Error(server.problem);
-    const listen = ["--port", String(this.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
-    const [file = "", ...args] = [...tied(), server.path, ...listen, ...settings];
-    this.#process = spawn(file, args, { stdio: "ignore" });
-    await eventually("redis answers", () => this.#answers(), 10_000);
+    return stage.add(new OwnRedis(server.path, await freePort()), (redis) => redis.kill());
   }
-
-  /** Resolves with the answer as it came. */
-  command(...words: readonly (string | Buffer)[]): Promise<string> {
-    return new Promise((resolve, reject) => {
-      const socket = createConnection(this.port, "127.0.0.1");
-      let answer = "";
-      socket.setEncoding("utf8");
-      socket.on("error", reject);
-      socket.on("data", (text: string) => {
-        answer += text;
-        if (answer.endsWith("\r\n")) socket.destroy();
-      });
-      socket.on("close", () => resolve(answer));
-      socket.write(`*${words.length}\r\n`);
-      for (const word of words) {
-        socket.write(`$${Buffer.byteLength(word)}\r\n`);
-        socket.write(word);
-        socket.write("\r\n");
-      }
-    });
-  }
-
-  /** Alive, but silent: connections stay open and nobody answers. */
-  freeze(): void {
-    this.#process?.kill("SIGSTOP");
-  }
-
-  thaw(): void {
-    this.#process?.kill("SIGCONT");
-  }
-
-  async kill(): Promise<void> {
-    const running = this.#process;
-    this.#process = undefined;
-    if (running === undefined || running.exitCode !== null || running.signalCode !== null) return;
-    const exit = once(running, "exit");
-    running.kill("SIGKILL");
-    await exit;
-  }
-
-  async #answers(): Promise<boolean> {
-    if (this.#process?.exitCode !== null) throw new Error(`redis-server ended with ${this.#process?.exitCode}`);
-    return /PONG|NOAUTH/.test(await this.command("PING").catch(() => ""));
-  }
-}
-
-/** An aborted run leaves nothing behind. */
-function tied(): string[] {
-  const words = ["setpriv", "--pdeathsig", "KILL"];
-  return spawnSync(words[0] ?? "", [...words.slice(1), "true"], { stdio: "ignore" }).status === 0 ? words : [];
 }

@@ -13,6 +13,10 @@ interface HubSettings {
   readonly port?: number;
   readonly key?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** Another checkout of this project than the one that the tests are in. */
+  readonly checkout?: string;
+  /** A module that Node loads before the hub. */
+  readonly preload?: string;
 }
 
 /** A hub in a process of its own, as a person would start it, on a MongoDB that outlives it. */
@@ -23,6 +27,8 @@ export interface HubProcess {
   readonly pid: number;
   /** What it has printed so far. */
   output(): string;
+  /** Its exit code, or the signal that killed it. */
+  readonly ended: Promise<number | NodeJS.Signals | null>;
   /** Sends the signal and waits for the end. */
   kill(signal?: NodeJS.Signals): Promise<void>;
   /** In order, unless it has ended already. */
@@ -33,8 +39,9 @@ export interface HubProcess {
 export async function startHub(settings: HubSettings): Promise<HubProcess> {
   const port = settings.port ?? (await freePort());
   const key = settings.key ?? randomUUID();
-  const child = spawn(process.execPath, ["server/main.ts"], {
-    cwd: root,
+  const preload = settings.preload === undefined ? [] : ["--import", settings.preload];
+  const child = spawn(process.execPath, [...preload, "server/main.ts"], {
+    cwd: settings.checkout ?? root,
     stdio: ["ignore", "pipe", "pipe"],
     env: {
       ...process.env,
@@ -49,6 +56,7 @@ export async function startHub(settings: HubSettings): Promise<HubProcess> {
       ...settings.env,
     },
   });
+  const ended = once(child, "exit").then(([code, signal]) => code ?? signal);
   let output = "";
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding("utf8").on("data", (text: string) => {
@@ -73,7 +81,7 @@ export async function startHub(settings: HubSettings): Promise<HubProcess> {
     child.kill(signal);
     await exit;
   };
-  return { url, key, port, pid: child.pid ?? 0, output: () => output, kill, stop: () => kill("SIGTERM") };
+  return { url, key, port, pid: child.pid ?? 0, ended, output: () => output, kill, stop: () => kill("SIGTERM") };
 }
 
 /** Free just now; a test gives it to a process at once. */

@@ -26,11 +26,12 @@ export async function startTestHub(options: TestHubOptions): Promise<TestHub> {
     MONGODB_MIN_POOL_SIZE: "0",
     ...options.env,
   });
-  const hub = await startHub({
+  const hub: Hub = await startHub({
     config,
     mongodbUri: options.uri,
     keys: config.API_KEYS,
     log: createLogger(config.LOG_LEVEL, { isTerminal: false }),
+    onEnd: () => void hub.stop(),
     ...(options.overrides === undefined ? {} : { overrides: options.overrides }),
   });
   return { ...hub, url: `http://127.0.0.1:${hub.port}`, key };

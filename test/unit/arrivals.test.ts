@@ -39,7 +39,7 @@ function play(work: (scene: Scene) => Promise<void>, bounds: Partial<Record<keyo
   const fanOut: FanOut = {
     state: { mode: "live" },
     trouble: undefined,
-    counts: { received: 0, garbage: 0, dropped: 0 },
+    counts: { received: 0, garbage: 0, dropped: 0, pending_bytes: 0 },
     publish() {},
     onEntry(listener) {
       hear = (entry) => listener(entry, 100);

@@ -361,8 +361,8 @@ describe("[B10] nobody is judged for what the hub could not hear:", () => {
       const core = play.core();
       await play.hold(core, openOf(), false);
       await play.time.sleep(TERMS.ttlMs - 100);
-      // The queue of the project stands still; the sweep puts the verdict into it.
-      (await core.projects.get("p")).notBefore = play.time.monotonic() + 1_000;
+      // The queue of the project stands still: it is this hub's turn only then. The sweep puts the verdict into it.
+      (await core.projects.get("p")).turns.pass("another hub", play.time.monotonic() + 1_000);
       await play.time.sleep(600);
       core.leases.onOwnerSeen("p", "s", 1);
       await core.answer("p", { ...openOf(), proven_incarnation: 1, showed_token: true });

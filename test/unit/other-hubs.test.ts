@@ -198,7 +198,7 @@ describe("a hub that dies", () => {
     await table.run(async () => {
       const [dead, idle] = await table.hubs("a", "b", "c");
       await table.sessionsOn(dead as SimulatedHub, 1);
-      await idle?.others.stopJudging();
+      await idle?.others.pauseJudging();
       dead?.end();
       await table.time.sleep(JUDGED);
       const share = PROJECTS.filter((project) => hubOfProject(project, ["b", "c"]) === "c");

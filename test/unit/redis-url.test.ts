@@ -10,6 +10,8 @@ describe("the URL of a Redis", () => {
     ["redis://:p%40ss@host", { host: "host", port: 6379, db: 0, password: "p@ss" }],
     ["redis://me:pass@host", { host: "host", port: 6379, db: 0, username: "me", password: "pass" }],
     ["rediss://host:1", { host: "host", port: 1, db: 0, tls: { servername: "host" } }],
+    ["rediss://127.0.0.1:1", { host: "127.0.0.1", port: 1, db: 0, tls: {} }],
+    ["rediss://[::1]:1", { host: "::1", port: 1, db: 0, tls: {} }],
   ])("%s", (text, address) => {
     expect(parseRedisUrl(text)).toEqual(address);
   });
@@ -27,6 +29,8 @@ describe("the URL of a Redis", () => {
     "redis://:%zz@host",
     "redis://host?enableOfflineQueue=true",
     "redis://host#x",
+    "redis://one:1,two:2",
+    "redis-sentinel://host",
   ])("%j is none", (text) => {
     expect(parseRedisUrl(text)).toBeUndefined();
   });

@@ -167,7 +167,7 @@ describe("an append whose outcome is open", () => {
       await other.answer("p", openOf());
       let n = 100;
       const hub = table.hub({
-        bounds: { commitDeadlineMs: 300, commitSweepMs: 20, lostRaceJitterMs: 20 },
+        bounds: { commitDeadlineMs: 300, commitSweepMs: 20 },
         changeLog: (real) => ({
           append: async (entries) => {
             await other.answer("p", edit(n++));

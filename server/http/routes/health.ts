@@ -26,12 +26,12 @@ function alive({ health, clock }: HttpDeps, startedAt: number): RequestHandler {
 }
 
 /** Whether the hub can do its work now; what exactly is amiss is told to operators only. */
-function ready({ health, keys }: HttpDeps): RequestHandler {
+function ready({ health, drain, keys }: HttpDeps): RequestHandler {
   return async (request, response) => {
     const latency_ms = await within(PING_WAIT_MS, health.ping()).catch(() => undefined);
     const isUp = latency_ms !== undefined;
     const mongodb = isUp ? { status: "ok", latency_ms } : { status: "unavailable" };
-    const isReady = isUp && !health.isDraining();
+    const isReady = isUp && !drain.isDraining;
     const { mode } = health.fanOut.state;
     const given = keyFromHeaders(request.headers);
     const principal = "ambiguous" in given ? undefined : await keys.identify(given.key);

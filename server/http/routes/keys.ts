@@ -3,12 +3,12 @@ import { ROLES } from "../../domain/access.ts";
 import { isProjectPattern } from "../../domain/project-scope.ts";
 import type { KeyView, KeyWish, NewKey } from "../../keys/key-admin.ts";
 import { accepted, type Outcome } from "../../writer/outcome.ts";
+import { JSON_TYPES } from "../body.ts";
 import type { HttpDeps } from "../deps.ts";
 import { forOperators, operating, type Reply, type Resource, reading, writing } from "../endpoint.ts";
 import { parsePathId } from "../path.ts";
 import { Time } from "../query.ts";
 
-const JSON_TYPES = ["application/json"];
 const NOTHING = z.object({});
 const LONGEST_MS = 10 * 365 * 24 * 60 * 60_000;
 /** A new key is shown once, and must not stay in anybody's cache. */

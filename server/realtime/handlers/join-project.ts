@@ -3,6 +3,7 @@ import type { Limits } from "../../../shared/limits.ts";
 import type { ProjectJoin } from "../../../shared/messages/project-join.ts";
 import type { ProjectLeave } from "../../../shared/messages/project-leave.ts";
 import type { ProjectSnapshot, SnapshotPage } from "../../../shared/messages/project-snapshot.ts";
+import { DRAINING } from "../../drain/refusal.ts";
 import { changesFrame } from "../../following/frames.ts";
 import { missedSince, type PreparedJoin, prepareJoin } from "../../following/join.ts";
 import type { Snapshots } from "../../following/snapshots.ts";
@@ -19,6 +20,7 @@ export interface JoinProjectDeps {
   readonly limits: Limits;
   readonly log: Logger;
   readonly rooms: Rooms;
+  readonly isDraining: () => boolean;
 }
 
 /** `project:join`: a second join of the same project begins anew, as after a gap. */
@@ -29,6 +31,7 @@ export async function joinProject(
 ): Promise<Handled> {
   const { project_id: projectId } = message;
   const { limits } = deps;
+  if (deps.isDraining()) return refused(DRAINING);
   const isNew = !connection.joined.has(projectId) && !connection.joining.has(projectId);
   if (isNew && connection.joined.size + connection.joining.size >= limits.rooms_per_connection) {
     const text = `a connection follows at most ${limits.rooms_per_connection} projects`;

@@ -6,6 +6,7 @@ import type { SessionOpen, SessionOpened } from "../../../shared/messages/sessio
 import type { OpenCommand } from "../../domain/commands.ts";
 import { DEFAULT_ENVIRONMENT } from "../../domain/decide-create.ts";
 import type { SessionTokens } from "../../domain/session-token.ts";
+import { DRAINING } from "../../drain/refusal.ts";
 import type { Heartbeats } from "../../liveness/heartbeats.ts";
 import type { Leases } from "../../liveness/leases.ts";
 import type { Owners } from "../../liveness/owners.ts";
@@ -37,7 +38,7 @@ export async function openSession(
 ): Promise<Outcome<SessionOpened>> {
   const { limits, writer, tokens, leases } = deps;
   const { session_id: sessionId, project_id: projectId } = message;
-  if (deps.isDraining()) return refused(refuse("DRAINING", "the hub is shutting down; connect again"));
+  if (deps.isDraining()) return refused(DRAINING);
   const held = connection.owned.get(sessionId);
   if (held !== undefined && held.project.id !== projectId) {
     const text = `${sessionId} is open on this connection in project ${held.project.id}`;

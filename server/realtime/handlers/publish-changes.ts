@@ -2,6 +2,7 @@ import { refuse, refuseFields } from "../../../shared/errors.ts";
 import type { ChangesPublish, Edit, Published } from "../../../shared/messages/changes-publish.ts";
 import type { SessionClose } from "../../../shared/messages/session-close.ts";
 import type { Answer, PublishCommand } from "../../domain/commands.ts";
+import { DRAINING } from "../../drain/refusal.ts";
 import type { Heartbeats } from "../../liveness/heartbeats.ts";
 import { within } from "../../patience.ts";
 import type { ChangeLog, Projections } from "../../ports.ts";
@@ -60,7 +61,7 @@ function submitOnce(
     const text = `is ${op}, but op ${unanswered.op} of the session is not answered yet; send one at a time`;
     return Promise.resolve(refused(refuseFields([{ field: "op", message: text }])));
   }
-  if (deps.isDraining()) return Promise.resolve(refused(refuse("DRAINING", "the hub is shutting down; connect again")));
+  if (deps.isDraining()) return Promise.resolve(refused(DRAINING));
   const twice = repeatedEntity(message.changes);
   if (twice !== undefined) {
     return Promise.resolve(refused(refuseFields([{ field: "changes", message: `name ${twice} twice` }])));
