@@ -33,6 +33,13 @@ export function findHubAddress(urlOption: string | undefined, env: NodeJS.Proces
   return hubAddress(asked ?? [known[0]?.url ?? DEFAULT_URL], key);
 }
 
+/** For what is done to one hub, not to those of an installation: a list is refused. */
+export function findOneHub(urlOption: string | undefined, env: NodeJS.ProcessEnv = process.env): HubAddress {
+  const hub = findHubAddress(urlOption, env);
+  if (!hub.url.includes(",")) return hub;
+  throw new CliError(`this is for one hub, and ${hub.url} are several: name it with --url`, EXIT.usage);
+}
+
 export function hubAddress(urls: readonly string[], key: string | undefined): HubAddress {
   const network = checked(() => nodeNetwork());
   for (const url of urls) checked(() => network.agentFor(url));

@@ -54,15 +54,17 @@ export async function askHub<T>(hub: HubAddress, request: RestRequest): Promise<
       return JSON.parse(outcome.text) as T;
     }
     if (!mayChange(outcome)) throw explain(hub, url, outcome);
-    const pause = hub.rotation.next(outcome instanceof Unanswered ? undefined : outcome.retryAfterMs);
+    const askedMs = outcome instanceof Unanswered ? undefined : outcome.retryAfterMs;
+    const pause = hub.rotation.next(askedMs);
     if (pause === 0 && isSafeElsewhere(request, outcome)) continue;
     const left = giveUpAt - performance.now();
     if (left <= 0) throw explain(hub, url, outcome);
-    await sleep(Math.min(Math.max(pause, LEAST_PAUSE_MS), left));
+    // Somebody waits for this command, so it looks more often than a fleet would.
+    await sleep(Math.min(askedMs === undefined ? Math.min(pause, MOST_PAUSE_MS) : pause, left));
   }
 }
 
-const LEAST_PAUSE_MS = 50;
+const MOST_PAUSE_MS = 500;
 
 /** The same request may have another outcome, later or elsewhere. */
 function mayChange(outcome: Outcome): boolean {

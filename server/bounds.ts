@@ -112,10 +112,24 @@ export const BOUNDS = {
   /** Sessions of a dead hub that are read by one query, and the rest between two passes over all of them. */
   orphansPerRead: 1_000,
   orphanPassMs: 1_000,
+  /**
+   * Sessions of a project that are loaded together when the first of them comes back from another hub, projects that are
+   * loaded at once, when they are loaded together again, and how long an open waits for it.
+   */
+  returnsPerProject: 1_000,
+  returnsAtOnce: 8,
+  returnsAgainMs: 30_000,
+  returnsWaitMs: 2_000,
+  /** Changes that are read beside those that a viewer missed, for others who missed a little more. */
+  replayMarginChanges: 100,
   /** Answers made for one join: begun anew when more was committed meanwhile than is kept. */
   joinAttempts: 10,
   /** A snapshot lives this long for its further pages; so many at once, with so many entities, whichever is less. */
   snapshotTtlMs: 60_000,
+  /** After so many joins with one snapshot, further ones get it while it is so old, and frames of so many changes. */
+  snapshotReuseJoins: 20,
+  snapshotReuseMs: 1_000,
+  snapshotReuseChanges: 200,
   snapshotsCached: 100,
   snapshotEntitiesCached: 200_000,
   /** A page of more than one entity is no larger: it is encoded in one go. Entities measured in one turn of the loop. */
@@ -191,4 +205,24 @@ export const BOUNDS = {
   watchedFileBytes: 256 * 1024,
   /** A connection that has not joined a namespace by then is closed. */
   connectTimeoutMs: 5_000,
+  /**
+   * Connections without an accepted CONNECT, about 30 KB each: those that wait for their upgrade, those that have not sent
+   * it, and those that were refused and may read why.
+   */
+  unconnected: 2_000,
+  /**
+   * TCP connections that the kernel keeps while the hub is busy (no more than its somaxconn). What is beyond is dropped
+   * and repeated by the kernels after 1 s, 2 s, 4 s: with Node's 511 half of 5,000 clients needed more than 10 s.
+   */
+  listenBacklog: 4_096,
+  /** Upgrades to WebSocket in one turn of the event loop: about 3 ms. */
+  upgradesPerTurn: 8,
+  /** Of the pace at which new connections are taken, so much may come at once. */
+  acceptBurstMs: 250,
+  /** How often the event loop's lag is looked at, and from which lag on fewer connections are taken. */
+  loopLagEveryMs: 25,
+  acceptLagMs: 50,
+  /** The shortest and the longest pause that those are asked for who are not taken. */
+  acceptPauseLeastMs: 500,
+  acceptPauseMostMs: 30_000,
 } as const;

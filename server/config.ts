@@ -151,6 +151,14 @@ export const SETTINGS = {
     integer(0, 86_400_000).default(DEFAULT_STALLED_AFTER_MS),
     "An active session shows as stalled when its agent sends heartbeats, but its work stands still for so long, milliseconds; 0: never.",
   ),
+  MAX_CONNECTIONS: setting(
+    integer(1, 1_000_000).default(20_000),
+    "Most connections of agents and viewers; further ones are asked to come back later. About 100 KB of memory each with an open session.",
+  ),
+  MAX_CONNECTS_PER_SECOND: setting(
+    integer(0, 100_000).default(1_000),
+    "New connections a second that this hub takes; further ones are told when to come back, and fewer are taken while the hub is late with its work. 0: as many as come. 1000 take about a core.",
+  ),
   CORS_ALLOW_ORIGINS: setting(list.default([]), "Comma list of origins whose pages may use the hub, or `*`."),
   TRUST_PROXY: setting(
     integer(0, 10).default(0),

@@ -9,12 +9,14 @@ import { SessionTokens } from "./domain/session-token.ts";
 import { Drain } from "./drain/drain.ts";
 import { Arrivals } from "./following/arrivals.ts";
 import { HeadWatch } from "./following/head-watch.ts";
+import { Replays } from "./following/replays.ts";
 import { Snapshots } from "./following/snapshots.ts";
 import { createHttpApp } from "./http/app.ts";
 import { closeHttpServer, createHttpServer } from "./http/http-server.ts";
 import { endWithin, type OnStop, OpenParts } from "./lifecycle.ts";
 import { ActiveTime } from "./liveness/active-time.ts";
 import { Owners } from "./liveness/owners.ts";
+import { ReturningSessions } from "./liveness/returning-sessions.ts";
 import { LOCAL_FAN_OUT } from "./local-fan-out.ts";
 import { databaseTrouble } from "./mongo/database-trouble.ts";
 import { explainMongoError, isMongoError } from "./mongo/explain-error.ts";
@@ -161,6 +163,8 @@ async function open(options: HubOptions, onStop: OnStop) {
     clock,
     log,
     corsAllowOrigins: config.CORS_ALLOW_ORIGINS,
+    maxConnections: config.MAX_CONNECTIONS,
+    maxConnectsPerSecond: config.MAX_CONNECTS_PER_SECOND,
     isDraining: () => drain.isDraining,
     onAgentGone: (agent) => owners.release(agent),
     onViewerGone: (viewer) => leaveAll(rooms, viewer),
@@ -245,7 +249,8 @@ async function open(options: HubOptions, onStop: OnStop) {
       heartbeats,
       tokens: new SessionTokens(stores.tokenSecret),
       snapshots,
-      following: { projects, snapshots, changeLog, limits, bounds },
+      following: { projects, snapshots, replays: new Replays({ changeLog, bounds }), limits, bounds },
+      returning: new ReturningSessions({ projects, heldSessions: ports.heldSessions, clock, log, bounds }),
       limits,
       keys: keys.ring,
       lease: () => liveness.lease(),
@@ -256,7 +261,7 @@ async function open(options: HubOptions, onStop: OnStop) {
   );
   onStop("connections", () => gateway.close());
   await fanOut.start();
-  const port = await listen(http, config.HOST, config.PORT);
+  const port = await listen(http, config.HOST, config.PORT, bounds.listenBacklog);
   onStop("clients and requests under way", () => drain.begin({ hold: false }));
   return { hubId, port, bounds };
 }
@@ -286,12 +291,12 @@ async function followDatabaseClock(clock: SystemClock, health: MongoHealth, log:
   return () => clearInterval(timer);
 }
 
-function listen(http: HttpServer, host: string, port: number): Promise<number> {
+function listen(http: HttpServer, host: string, port: number, backlog: number): Promise<number> {
   return new Promise((resolve, reject) => {
     http.once("error", (error: NodeJS.ErrnoException) => {
       const taken = error.code === "EADDRINUSE" ? `port ${port} is in use; set PORT=${port + 1}` : error.message;
       reject(new StartupError(`cannot listen on ${host}:${port}: ${taken}`, { cause: error }));
     });
-    http.listen(port, host, () => resolve((http.address() as AddressInfo).port));
+    http.listen({ port, host, backlog }, () => resolve((http.address() as AddressInfo).port));
   });
 }

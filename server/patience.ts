@@ -17,9 +17,14 @@ export async function within<T>(ms: number, answer: PromiseLike<T>): Promise<T> 
   }
 }
 
-interface PatienceOptions {
+interface PatienceOptions<P> {
   /** One that is not settled by then rejects with `NoAnswer`. */
   readonly ms: number;
+  /**
+   * Methods that have a bound of their own and never reject. After a stall of the process timers do not run in the order
+   * of their times: this bound could be over before the shorter one within.
+   */
+  readonly bounded?: readonly (keyof P)[];
   /** Hears of calls that took longer than `slowMs`. */
   readonly slowMs: number;
   readonly onSlow: (method: string, ms: number) => void;
@@ -29,11 +34,11 @@ interface PatienceOptions {
  * The port with every promise bounded and timed. What was asked of a silent database stays under way, so only what may
  * be repeated belongs behind this. The driver's own monitoring would copy every command for the same knowledge.
  */
-export function withPatience<P extends object>(port: P, { ms, slowMs, onSlow }: PatienceOptions): P {
+export function withPatience<P extends object>(port: P, { ms, bounded, slowMs, onSlow }: PatienceOptions<P>): P {
   const timed = async (method: string, result: Promise<unknown>) => {
     const started = performance.now();
     try {
-      return await within(ms, result);
+      return await (bounded?.includes(method as keyof P) ? result : within(ms, result));
     } finally {
       const took = performance.now() - started;
       if (took > slowMs) onSlow(method, Math.round(took));

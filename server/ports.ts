@@ -144,6 +144,8 @@ export interface HeldSessions {
   findOtherHub(hubIds: readonly string[]): Promise<string | undefined>;
   /** Those of a hub, in the order of `<project>/<session>`, after the given one if there is one. */
   readOf(hubId: string, after: HeldSession | undefined, limit: number): Promise<HeldSession[]>;
+  /** Ids of such sessions of a project, whichever hub has them, at most `limit`. */
+  idsOf(projectId: string, limit: number): Promise<string[]>;
 }
 
 /** A session whose agent did not come back. */

@@ -42,6 +42,7 @@ export interface PacedResult {
 export interface AckedOps {
   readonly projectId: string;
   readonly sessionId: string;
+  readonly incarnation: number;
   readonly ackedOps: number;
 }
 
@@ -50,7 +51,7 @@ interface Agent {
   readonly hub: number;
   readonly projectId: string;
   readonly sessionId: string;
-  readonly incarnation: unknown;
+  readonly incarnation: number;
   ackedOps: number;
 }
 
@@ -80,7 +81,7 @@ async function openOne(url: string, hub: number, projectId: string, sessionId: s
   const session = { session_id: sessionId, project_id: projectId, machine_id: "bench-machine" };
   for (;;) {
     const opened = await socket.request("session:open", session);
-    if (opened.ok) return { socket, hub, projectId, sessionId, incarnation: opened.incarnation, ackedOps: 0 };
+    if (opened.ok) return { socket, hub, projectId, sessionId, incarnation: Number(opened.incarnation), ackedOps: 0 };
     await sleep(RETRY_MS);
   }
 }
@@ -147,7 +148,12 @@ async function publish(agent: Agent, count: number, errors: Record<string, numbe
 }
 
 async function acked(_: null): Promise<AckedOps[]> {
-  return agents.map(({ projectId, sessionId, ackedOps }) => ({ projectId, sessionId, ackedOps }));
+  return agents.map(({ projectId, sessionId, incarnation, ackedOps }) => ({
+    projectId,
+    sessionId,
+    incarnation,
+    ackedOps,
+  }));
 }
 
 export const operations = { open, measure, acked };

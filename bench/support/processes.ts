@@ -9,7 +9,7 @@ import mongoose from "mongoose";
 import { findMongod } from "../../server/embedded/find-mongod.ts";
 
 const REPOSITORY = fileURLToPath(new URL("../../", import.meta.url));
-const START_DEADLINE_MS = 30_000;
+const START_DEADLINE_MS = 60_000;
 const STOP_DEADLINE_MS = 15_000;
 
 /** The one key that hub and load share; it opens nothing but a hub on loopback that lives for one run. */

@@ -24,6 +24,16 @@ interface Pending {
 /** The connection ended before the answer came: whether the request was carried out is not known. */
 export class ConnectionLost extends Error {}
 
+/** The hub refused the CONNECT; `data` is what it said. */
+export class ConnectRefused extends ConnectionLost {
+  readonly data: { readonly code?: string; readonly retry_after_ms?: number };
+
+  constructor(packet: string) {
+    super(`refused: ${packet}`);
+    this.data = (JSON.parse(packet.slice(packet.indexOf("{"))) as { data?: ConnectRefused["data"] }).data ?? {};
+  }
+}
+
 const CONNECT_TIMEOUT_MS = 10_000;
 /** In front of every packet of an event or ack stands `42/agents,` or `43/agents,`. */
 const EVENT = "42";
@@ -46,21 +56,29 @@ export class RawSocket {
   static connect(options: RawSocketOptions): Promise<RawSocket> {
     return new Promise((resolve, reject) => {
       const ws = new WebSocket(`${options.url}/socket.io/?EIO=4&transport=websocket`, { perMessageDeflate: false });
-      const fail = (reason: string) => {
+      const end = (error: ConnectionLost) => {
         clearTimeout(timer);
         ws.removeAllListeners();
         ws.on("error", () => {});
         ws.terminate();
-        reject(new ConnectionLost(reason));
+        reject(error);
       };
-      const timer = setTimeout(() => fail("connecting took too long"), options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS);
+      const fail = (reason: string) => end(new ConnectionLost(reason));
+      let step = "upgrade";
+      const late = () => fail(`the ${step} took too long`);
+      const timer = setTimeout(late, options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS);
+      ws.on("upgrade", () => {
+        step = "Engine.IO handshake";
+      });
       ws.on("error", (error) => fail(error.message));
       ws.on("close", () => fail("closed while connecting"));
       ws.on("message", (data: Buffer) => {
         const packet = data.toString();
-        if (packet.startsWith("0")) ws.send(`40${options.namespace},${JSON.stringify(options.auth)}`);
-        else if (packet === "2") ws.send("3");
-        else if (packet.startsWith(`44${options.namespace},`)) fail(`refused: ${packet}`);
+        if (packet.startsWith("0")) {
+          step = "CONNECT";
+          ws.send(`40${options.namespace},${JSON.stringify(options.auth)}`);
+        } else if (packet === "2") ws.send("3");
+        else if (packet.startsWith(`44${options.namespace},`)) end(new ConnectRefused(packet));
         else if (packet.startsWith(`40${options.namespace},`)) {
           clearTimeout(timer);
           ws.removeAllListeners();

@@ -1,5 +1,5 @@
 import { createConnection } from "node:net";
-import { findRedis } from "../../test/support/find-redis.ts";
+import { findRedis } from "../../scripts/cluster/find-redis.ts";
 import { freePort, launch, type Running, until } from "./processes.ts";
 
 export interface RunningRedis extends Running {

@@ -48,7 +48,9 @@ export async function checkSharedLog(
     const check = new LogCheck();
     const log = client.db().collection<EntryDocument>("log").find().sort({ _id: 1 });
     for await (const entry of log) check.add(entry);
-    for (const { projectId, sessionId, ackedOps } of acked) check.acked(projectId, sessionId, ackedOps);
+    for (const { projectId, sessionId, ackedOps, incarnation } of acked) {
+      check.acked(projectId, sessionId, ackedOps, incarnation);
+    }
     return check.failures;
   } finally {
     await client.close();

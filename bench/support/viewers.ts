@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { frameHead } from "./frame-head.ts";
 import { type CpuUse, cpuBetween, sampleCpu } from "./process-usage.ts";
 import { BENCH_KEY } from "./processes.ts";
 import { RawSocket } from "./raw-socket.ts";
@@ -74,18 +75,13 @@ async function join({ url, viewers, projectId }: JoinViewers): Promise<void> {
   await Promise.all(Array.from({ length: JOINING_AT_ONCE }, joinNext));
 }
 
-const FRAME_START = '["changes",';
-/** All that stands before the list of changes fits here: a project id has at most 128 characters. */
-const HEAD_BYTES = 400;
-
 function receive(viewer: number, packet: Buffer): boolean {
-  const head = packet.toString("latin1", 0, Math.min(packet.length, HEAD_BYTES));
-  if (!head.includes(FRAME_START)) return false;
-  const fromSeq = numberAfter(head, '"from_seq":');
-  const toSeq = numberAfter(head, '"to_seq":');
+  const head = frameHead(packet);
+  if (head === undefined) return false;
+  const { fromSeq, toSeq } = head;
   const expected = (positions[viewer] ?? 0) + 1;
   if (fromSeq !== expected) fail(`viewer ${viewer}: expected seq ${expected}, got a frame from ${fromSeq}`);
-  if (head.includes('"conflated":true')) fail(`viewer ${viewer}: conflated frame at ${fromSeq}`);
+  if (head.isConflated) fail(`viewer ${viewer}: conflated frame at ${fromSeq}`);
   positions[viewer] = toSeq;
   delivered += toSeq - fromSeq + 1;
   frames += 1;
@@ -94,10 +90,6 @@ function receive(viewer: number, packet: Buffer): boolean {
   if (length === undefined) frameLengths.set(fromSeq, packet.length);
   else if (length !== packet.length) fail(`viewer ${viewer}: another frame at ${fromSeq} than the viewer before`);
   return true;
-}
-
-function numberAfter(text: string, key: string): number {
-  return Number.parseInt(text.slice(text.indexOf(key) + key.length), 10);
 }
 
 function checkInFull(packet: Buffer, fromSeq: number, toSeq: number): void {

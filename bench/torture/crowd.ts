@@ -19,7 +19,7 @@ export interface CrowdOptions {
 /** Made for each agent: what it waits for between one publish and the next. */
 export type Rest = (agent: { readonly hub: number; readonly random: Random }) => () => Promise<void>;
 
-const SETTLE_DEADLINE_MS = 30_000;
+const SETTLE_DEADLINE_MS = 60_000;
 
 /** Agents and viewers that follow the protocol and nothing more, spread over projects and hubs. */
 export class Crowd {

@@ -1,4 +1,4 @@
-import { findRedis } from "../../test/support/find-redis.ts";
+import { findRedis } from "../../scripts/cluster/find-redis.ts";
 import { RedisProxy } from "../../test/support/redis-proxy.ts";
 import { RedisServer } from "../../test/support/redis-server.ts";
 import {
@@ -108,6 +108,11 @@ export class Fleet {
 
   async killHub(index: number): Promise<void> {
     await this.#at(index).hub.kill();
+  }
+
+  /** In order, as a supervisor ends it. */
+  async stopHub(index: number): Promise<void> {
+    await this.#at(index).hub.stop();
   }
 
   /** The one that was killed comes again on its port; resolves when its process runs, `hubReady` when it answers. */

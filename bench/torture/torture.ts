@@ -1,6 +1,9 @@
 import { parseArgs } from "node:util";
-import { play, type Scenario, type Settings, settingsOf } from "./scenario.ts";
+import { account } from "./account.ts";
+import { perform } from "./perform.ts";
+import { type Scenario, type Settings, settingsOf } from "./scenario.ts";
 import { cutSubscriptions } from "./scenarios/cut-subscriptions.ts";
+import { drainHubs } from "./scenarios/drain-hubs.ts";
 import { hubStopped } from "./scenarios/hub-stopped.ts";
 import { killHub } from "./scenarios/kill-hub.ts";
 import { killHubs } from "./scenarios/kill-hubs.ts";
@@ -12,6 +15,7 @@ import { redisDeaf } from "./scenarios/redis-deaf.ts";
 const SCENARIOS: readonly Scenario[] = [
   killHub,
   killHubs,
+  drainHubs,
   redisDown,
   redisStopped,
   redisDeaf,
@@ -40,7 +44,8 @@ const failed: string[] = [];
 for (const scenario of chosen) {
   const settings = settingsOf(scenario, given);
   console.error(`${scenario.name}: seed ${settings.seed}, ${settings.seconds} s of trouble`);
-  const { verdicts } = await play(scenario, settings, { out: values.out, isJson: values.json });
+  const course = await perform(scenario, settings);
+  const verdicts = account(scenario, settings, course, { out: values.out, isJson: values.json });
   const missed = verdicts.filter(({ isMet }) => !isMet);
   for (const { claim, measured } of missed) console.error(`NOT MET: ${claim}: ${measured}`);
   if (missed.length > 0) failed.push(`${scenario.name} --seed ${settings.seed}`);

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Command } from "commander";
 import { CliError, EXIT } from "../exit.ts";
-import { findHubAddress, type HubAddress } from "../hub-address.ts";
+import { findOneHub, type HubAddress } from "../hub-address.ts";
 import { urlOption } from "../options.ts";
 import { print, printJson, say } from "../output.ts";
 import { askHub } from "../rest.ts";
@@ -51,7 +51,7 @@ Examples:
 }
 
 async function drain(options: DrainOptions): Promise<void> {
-  const hub = findHubAddress(options.url);
+  const hub = findOneHub(options.url);
   const hold = options.hold === true;
   const begunAt = performance.now();
   const first = await askHub<Progress>(hub, { method: "POST", path: "/admin/drain", body: { hold } });

@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import { findHubAddress } from "../hub-address.ts";
+import { findOneHub } from "../hub-address.ts";
 import { urlOption, waitOption } from "../options.ts";
 import { print, printJson } from "../output.ts";
 import { askHub } from "../rest.ts";
@@ -22,7 +22,7 @@ export function resumeCommand(): Command {
 }
 
 async function resume(options: ResumeOptions): Promise<void> {
-  const hub = findHubAddress(options.url);
+  const hub = findOneHub(options.url);
   const progress = await askHub<{ hub_id: string; state: string }>(hub, {
     method: "POST",
     path: "/admin/resume",

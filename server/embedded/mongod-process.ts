@@ -1,7 +1,8 @@
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { explainFromLog, logSize } from "./mongod-log.ts";
+import { tiedToThisProcess } from "./tied-process.ts";
 
 /**
  * WiredTiger's own default is half of the memory. The hub keeps the live state in its memory and reads old log entries
@@ -10,8 +11,6 @@ import { explainFromLog, logSize } from "./mongod-log.ts";
 const CACHE_GB = "0.25";
 
 const KILL_AFTER_MS = 10_000;
-
-const SETPRIV = ["setpriv", "--pdeathsig", "TERM"] as const;
 
 /** One running mongod. It ends by `stop`, or by itself: then `ended` says why in one line. */
 export interface MongodProcess {
@@ -54,17 +53,6 @@ function mongodArguments(dataDir: string, port: number, logFile: string): string
     ...["--setParameter", "diagnosticDataCollectionEnabled=false"],
     ...["--logpath", logFile, "--logappend", "--quiet"],
   ];
-}
-
-/**
- * On Linux the kernel can send mongod a SIGTERM when the hub dies, however it dies, so that none is left over. Where
- * that is not to be had, the next start finds the orphan and stops it.
- */
-function tiedToThisProcess(): string[] {
-  if (process.platform !== "linux") return [];
-  const [file, ...args] = SETPRIV;
-  const works = spawnSync(file, [...args, "true"], { stdio: "ignore" }).status === 0;
-  return works ? [...SETPRIV] : [];
 }
 
 function spawned(child: ChildProcess): Promise<void> {

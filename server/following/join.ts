@@ -3,16 +3,16 @@ import type { ProjectJoined, SnapshotReason } from "../../shared/messages/projec
 import type { Position } from "../../shared/position.ts";
 import type { BOUNDS } from "../bounds.ts";
 import type { Entry } from "../domain/records.ts";
-import type { ChangeLog } from "../ports.ts";
 import type { Project } from "../writer/project.ts";
 import type { Projects } from "../writer/projects.ts";
 import { wireChanges } from "./frames.ts";
+import type { Replays } from "./replays.ts";
 import type { Snapshots } from "./snapshots.ts";
 
 interface Options {
   readonly projects: Projects;
   readonly snapshots: Snapshots;
-  readonly changeLog: ChangeLog;
+  readonly replays: Replays;
   readonly limits: Limits;
   readonly bounds: typeof BOUNDS;
 }
@@ -60,40 +60,16 @@ async function answerJoin(project: Project, since: Position | undefined, options
   const { head } = project;
   if (head.seq === 0 || since.epoch !== head.epoch || since.seq > head.seq) return snapshot(project, "epoch", options);
   if (head.seq - since.seq > options.limits.replay_changes) return snapshot(project, "too_far", options);
-  const entries =
-    project.recent.after(since.seq, head.seq) ?? (await readEntries(project.id, since.seq, head.seq, options));
+  const entries = await options.replays.after(project, since.seq);
   if (entries === undefined) return snapshot(project, "expired", options);
   const changes = wireChanges(entries, since.seq);
   if (Buffer.byteLength(JSON.stringify(changes)) > options.limits.replay_bytes) {
     return snapshot(project, "too_far", options);
   }
-  return { mode: "replay", epoch: head.epoch, from_seq: since.seq + 1, seq: head.seq, changes };
+  const seq = entries.at(-1)?.to_seq ?? since.seq;
+  return { mode: "replay", epoch: head.epoch, from_seq: since.seq + 1, seq, changes };
 }
 
 async function snapshot(project: Project, reason: SnapshotReason, { snapshots }: Options): Promise<ProjectJoined> {
-  return { mode: "snapshot", reason, ...(await snapshots.first(project)) };
-}
-
-/** Entries that hold the changes after `seq` up to `to`, or undefined when the log no longer has them all. */
-async function readEntries(
-  projectId: string,
-  seq: number,
-  to: number,
-  { changeLog, bounds }: Options,
-): Promise<Entry[] | undefined> {
-  const entries: Entry[] = [];
-  const first = await changeLog.readHolding(projectId, seq + 1);
-  if (first === undefined) return undefined;
-  entries.push(first);
-  for (let last = first; last.to_seq < to; ) {
-    const page = await changeLog.readAfter(projectId, last.from_seq, bounds.entriesPerRead);
-    for (const entry of page) {
-      if (entry.from_seq !== last.to_seq + 1) return undefined;
-      if (entry.from_seq > to) return entries;
-      entries.push(entry);
-      last = entry;
-    }
-    if (page.length === 0) return undefined;
-  }
-  return entries;
+  return { mode: "snapshot", reason, ...(await snapshots.forJoin(project)) };
 }

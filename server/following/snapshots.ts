@@ -23,6 +23,9 @@ interface Kept {
   readonly snapshot: Snapshot;
   readonly pageStarts: readonly number[];
   /** Monotonic. */
+  readonly builtAt: number;
+  /** Joins that were answered with it. */
+  joins: number;
   readonly until: number;
 }
 
@@ -54,6 +57,18 @@ export class Snapshots {
   /** First page of a snapshot that is no older than the project's head at this moment. */
   async first(project: Project): Promise<SnapshotPage> {
     const kept = await this.#current(project);
+    await this.turn();
+    return this.#page(kept, 0);
+  }
+
+  /**
+   * First page for a join, which is sent what comes after it. Where many join at once it may be a little older, if what
+   * was committed since is in memory: however many they are, the project is read once in `snapshotReuseMs`.
+   */
+  async forJoin(project: Project): Promise<SnapshotPage> {
+    const newest = this.#newest.get(project.id);
+    const kept = newest !== undefined && this.#isReusable(newest, project) ? newest : await this.#current(project);
+    kept.joins += 1;
     await this.turn();
     return this.#page(kept, 0);
   }
@@ -114,13 +129,33 @@ export class Snapshots {
       bytes: bounds.snapshotPageBytes,
       slice: bounds.snapshotSlice,
     });
-    const until = clock.monotonic() + bounds.snapshotTtlMs;
-    const kept: Kept = { id: randomBytes(8).toString("hex"), projectId, snapshot, pageStarts, until };
+    const builtAt = clock.monotonic();
+    const until = builtAt + bounds.snapshotTtlMs;
+    const kept: Kept = {
+      id: randomBytes(8).toString("hex"),
+      projectId,
+      snapshot,
+      pageStarts,
+      builtAt,
+      joins: 0,
+      until,
+    };
     this.#kept.set(kept.id, kept);
     this.#newest.set(projectId, kept);
     this.#entities += sizeOf(kept);
     this.#expire();
     return kept;
+  }
+
+  #isReusable({ builtAt, joins, snapshot }: Kept, { head, recent }: Project): boolean {
+    const { clock, bounds } = this.#options;
+    return (
+      snapshot.epoch === head.epoch &&
+      joins >= bounds.snapshotReuseJoins &&
+      clock.monotonic() - builtAt < bounds.snapshotReuseMs &&
+      head.seq - snapshot.seq <= bounds.snapshotReuseChanges &&
+      recent.after(snapshot.seq, head.seq) !== undefined
+    );
   }
 
   #page(kept: Kept, index: number): SnapshotPage {

@@ -28,6 +28,11 @@ export class MemoryHeldSessions implements HeldSessions {
       .slice(0, limit);
   }
 
+  async idsOf(projectId: string, limit: number): Promise<string[]> {
+    const ofProject = this.#held().filter(({ project_id }) => project_id === projectId);
+    return ofProject.slice(0, limit).map(({ session_id }) => session_id);
+  }
+
   #held() {
     return [...this.#projections.save().sessions.values()]
       .map(({ entity }) => entity)

@@ -8,8 +8,8 @@ import { DURABLE, logKey, MAJORITY, MAX_SEQ } from "./database.ts";
 const DUPLICATE_KEY = 11_000;
 
 /**
- * Longer than the commit deadline (by then the publishers were told "unknown"; the entry is sent again) and shorter
- * than the patience of stores.ts, so that `append` says so itself. Our own bound: the driver's `timeoutMS` has no effect.
+ * Longer than the commit deadline: by then the publishers were told "unknown", and the entry is sent again. Our own
+ * bound: the driver's `timeoutMS` has no effect.
  */
 const APPEND_TIMEOUT_MS = 4_700;
 

@@ -4,8 +4,11 @@ import type { HeldSession, HeldSessions } from "../ports.ts";
 import type { SessionDocument } from "./codec.ts";
 
 const HELD = { $in: ["online", "stale"] } as const;
+/** As in models.ts: what lives in a project. Final ones, of which there may be many, are left out by the index. */
+const LIVE_OF_PROJECT = { project_id: 1, status: 1, ended_at: -1 } as const;
+const LIVE = { $in: ["ACTIVE", "IDLE", "WAITING", "PAUSED"] } as const;
 
-/** Both questions are answered by ranges of one index of `sessions`; no document is looked at. */
+/** What is asked of hubs is answered by ranges of one index of `sessions`; no document is looked at. */
 export class MongoHeldSessions implements HeldSessions {
   readonly #sessions: mongo.Collection<SessionDocument>;
 
@@ -35,5 +38,18 @@ export class MongoHeldSessions implements HeldSessions {
       const [projectId = "", sessionId = ""] = _id.split("/");
       return { projectId, sessionId, incarnation, liveness: liveness as HeldSession["liveness"] };
     });
+  }
+
+  async idsOf(projectId: string, limit: number): Promise<string[]> {
+    const found = await this.#sessions
+      .find({ project_id: projectId, status: LIVE, liveness: HELD } as mongo.Filter<SessionDocument>, {
+        projection: { session_id: 1 },
+        hint: LIVE_OF_PROJECT,
+        limit,
+        // In one reply.
+        batchSize: limit + 1,
+      })
+      .toArray();
+    return found.map(({ session_id }) => session_id);
   }
 }

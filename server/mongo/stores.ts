@@ -51,7 +51,7 @@ export async function openStores(config: Config, uri: string, log: Logger, onPri
     return {
       tokenSecret,
       health,
-      changeLog: withPatience(new MongoChangeLog(db, log), patience),
+      changeLog: withPatience(new MongoChangeLog(db, log), { ...patience, bounded: ["append"] }),
       projections: withPatience(new MongoProjections(db), patience),
       beats,
       hubs: withPatience(new MongoHubs(db), patience),

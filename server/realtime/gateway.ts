@@ -13,16 +13,19 @@ import { DRAINING } from "../drain/refusal.ts";
 import type { KeyRing } from "../keys/key-ring.ts";
 import type { Clock, Logger } from "../ports.ts";
 import { pause } from "../timing.ts";
+import { AcceptBrake } from "./accept-brake.ts";
 import { AgentConnection } from "./agent-connection.ts";
 import { Dispatch, type DispatchOptions, type Route } from "./dispatch.ts";
 import { authenticate, type Peer } from "./handshake.ts";
 import { jsonParser } from "./json-parser.ts";
 import { KeyWatch } from "./key-watch.ts";
+import { LoopLag } from "./loop-lag.ts";
 import { isAllowedOrigin } from "./origin.ts";
 import { EngineOutbox, transportSocket } from "./outbox.ts";
 import { RequestGate } from "./request-gate.ts";
 import type { RoomEmitter } from "./rooms.ts";
 import { type Consumer, SlowConsumers } from "./slow-consumers.ts";
+import { UpgradeQueue } from "./upgrade-queue.ts";
 import { ViewerConnection } from "./viewer-connection.ts";
 
 export interface GatewayOptions {
@@ -36,6 +39,9 @@ export interface GatewayOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly corsAllowOrigins: readonly string[];
+  readonly maxConnections: number;
+  /** 0: as many as come. */
+  readonly maxConnectsPerSecond: number;
   /** New connections are refused. */
   readonly isDraining: () => boolean;
   readonly onAgentGone: (connection: AgentConnection) => void;
@@ -62,6 +68,9 @@ interface ConsumerEvents {
 }
 
 const TOO_BIG = 1009;
+/** Asked of those who are not even upgraded, and at least of those who find the hub full. */
+const UPGRADE_PAUSE_MS = 2_000;
+const FULL_PAUSE_MS = 10_000;
 const REFUSALS_PER_MINUTE = 100;
 const TOO_MANY_ERRORS: Closing = {
   code: "TOO_MANY_ERRORS",
@@ -102,6 +111,9 @@ export class Gateway {
   readonly #keyWatch: KeyWatch;
   /** Engine connections that have sent a CONNECT. */
   readonly #claimed = new WeakSet<object>();
+  readonly #upgrades: UpgradeQueue;
+  readonly #lag: LoopLag;
+  readonly #brake: AcceptBrake;
   /** The lease that agents are being told, or were told last. */
   #told: Lease | undefined;
   readonly #unanswered = { count: 0 };
@@ -110,6 +122,14 @@ export class Gateway {
     this.#options = options;
     this.#keyWatch = new KeyWatch(options);
     this.#slow = new SlowConsumers({ ...options, queueBytes: options.limits.queue_bytes });
+    this.#upgrades = new UpgradeQueue(options.bounds);
+    this.#lag = new LoopLag(options);
+    this.#brake = new AcceptBrake({
+      ...options,
+      perSecond: options.maxConnectsPerSecond,
+      lagMs: () => this.#lag.ms,
+      random: Math.random,
+    });
     this.#io = new Server({
       transports: ["websocket"],
       serveClient: false,
@@ -122,8 +142,12 @@ export class Gateway {
       parser: jsonParser,
       allowRequest: (request, decide) => {
         const refusal = this.#refusalOfUpgrade(request);
-        if (refusal !== undefined) answerUpgrade(request, refusal);
-        decide(null, refusal === undefined);
+        if (refusal === undefined) {
+          this.#upgrades.push(request.socket, () => decide(null, true));
+          return;
+        }
+        answerUpgrade(request, refusal);
+        decide(null, false);
       },
     });
     this.#agents = this.#io.of(AGENTS_NAMESPACE);
@@ -217,6 +241,10 @@ export class Gateway {
     }));
   }
 
+  get #accepted(): number {
+    return this.#agents.sockets.size + this.#viewers.sockets.size;
+  }
+
   /** Connected agents. */
   get agents(): number {
     return this.#agents.sockets.size;
@@ -241,6 +269,8 @@ export class Gateway {
   async close(): Promise<void> {
     this.#slow.stop();
     this.#keyWatch.stop();
+    this.#lag.stop();
+    this.#upgrades.stop();
     if (this.#io.engine !== undefined) await this.#io.close();
   }
 
@@ -248,6 +278,11 @@ export class Gateway {
     const { origin, host } = request.headers;
     if (!isAllowedOrigin(origin, host, this.#options.corsAllowOrigins)) {
       return refuse("FORBIDDEN", "this Origin is not in CORS_ALLOW_ORIGINS");
+    }
+    const unconnected = this.#upgrades.size + this.#io.engine.clientsCount - this.#accepted;
+    if (unconnected >= this.#options.bounds.unconnected) {
+      const message = "too many connections have not been accepted yet";
+      return { code: "OVERLOADED", message, retry_after_ms: UPGRADE_PAUSE_MS };
     }
     const protocol = new URL(request.url ?? "", "http://hub").searchParams.get("EIO");
     return protocol === "4" ? undefined : refuse("VALIDATION", "this hub speaks Engine.IO 4");
@@ -331,7 +366,20 @@ export class Gateway {
     // Reads all of the request before it waits for anything.
     const greeted = authenticate(handshake, this.#options.keys, socket.nsp.name);
     forgetRequest(socket);
-    return await greeted;
+    const peer = await greeted;
+    // After the key, which costs microseconds: strangers must not use up what agents need to come back.
+    return "code" in peer ? peer : (this.#overload() ?? peer);
+  }
+
+  #overload(): Refusal | undefined {
+    const { maxConnections } = this.#options;
+    if (this.#accepted >= maxConnections) {
+      const message = `the hub holds ${maxConnections} connections, which is all that it takes`;
+      return { code: "OVERLOADED", message, retry_after_ms: Math.round(FULL_PAUSE_MS * (1 + Math.random())) };
+    }
+    const pauseMs = this.#brake.take();
+    if (pauseMs === undefined) return undefined;
+    return { code: "OVERLOADED", message: "too many connect at once", retry_after_ms: pauseMs };
   }
 
   #welcome(peer: Peer): Welcome {
@@ -407,10 +455,11 @@ function sayGoodbye(socket: Socket, message: Closing): void {
 }
 
 /** The library would answer 400 whatever it was, for a wrong protocol even behind a 101. */
-function answerUpgrade({ socket }: IncomingMessage, { code, message }: Refusal): void {
+function answerUpgrade({ socket }: IncomingMessage, { code, message, retry_after_ms }: Refusal): void {
   const status = ERRORS[code].status;
-  const body = JSON.stringify({ code, message });
-  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: application/json`;
+  const body = JSON.stringify({ code, message, ...(retry_after_ms === undefined ? {} : { retry_after_ms }) });
+  const retry = retry_after_ms === undefined ? "" : `\r\nRetry-After: ${Math.ceil(retry_after_ms / 1_000)}`;
+  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close${retry}\r\nContent-Type: application/json`;
   socket.end(`${head}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
 }
 

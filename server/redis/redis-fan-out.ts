@@ -45,7 +45,7 @@ export class RedisFanOut implements FanOut, KeyNotes {
   readonly #onState: ((state: FanOutState) => void)[] = [];
   readonly #timer: NodeJS.Timeout;
   #state: FanOutState = { mode: "degraded", reason: "Redis is not reached yet" };
-  /** Probes sent, or ticks passed, since the last of our own messages came back. */
+  /** Probes sent, or ticks with both connections open, since the last of our own messages came back. */
   #unanswered = 0;
   /** Others were not told of something: they are asked to look for themselves. */
   #owesOthers = false;
@@ -192,6 +192,11 @@ export class RedisFanOut implements FanOut, KeyNotes {
   }
 
   #tick(): void {
+    // A connection that is being made has bounds of its own, and must not be cut while it gets there.
+    if (!this.#link.isOpen) {
+      this.#unanswered = 0;
+      return;
+    }
     if (this.#unanswered >= this.#options.bounds.probesUnanswered) {
       this.#unanswered = 0;
       this.#degrade("Redis does not answer");

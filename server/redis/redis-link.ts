@@ -89,11 +89,14 @@ export class RedisLink {
     return this.#publishing.status === "ready" && this.#pendingBytes + bytes <= this.#options.bounds.fanOutPendingBytes;
   }
 
+  /** Both connections are open and past their login, subscribed or not: silent is all that they can be by now. */
+  get isOpen(): boolean {
+    return this.#clients.every(({ status }) => status === "ready");
+  }
+
   /** Gives up connections that are open but silent, and tries new ones. */
   renew(): void {
-    for (const client of this.#clients) {
-      if (["connecting", "connect", "ready"].includes(client.status)) client.disconnect(true);
-    }
+    for (const client of this.#clients) if (client.status === "ready") client.disconnect(true);
   }
 
   /** What was published last may still arrive; then both connections are closed. */
@@ -123,14 +126,14 @@ export class RedisLink {
   }
 
   async #onReady(): Promise<void> {
-    if (this.#isStopped || this.#clients.some(({ status }) => status !== "ready")) return;
+    if (this.#isStopped || !this.isOpen) return;
     try {
       await this.#subscribed.ssubscribe(...this.#channels);
     } catch (error) {
       this.trouble = explainTrouble(error as Error);
       return;
     }
-    if (this.#isUp || this.#clients.some(({ status }) => status !== "ready")) return;
+    if (this.#isUp || !this.isOpen) return;
     this.#isUp = true;
     this.trouble = undefined;
     this.#options.onUp();

@@ -35,9 +35,9 @@ const CONNECT_TIMEOUT_MS = 2_000;
 const DISCONNECT_TIMEOUT_MS = 200;
 
 /**
- * Soon at first, then twice a second, so that hubs are live again within 2 s after Redis is back; jitter, because all
- * of them lose it at the same moment.
+ * At once at first, since what was lost until then is late; later twice a second, so that hubs are live again soon after
+ * Redis is back. Jitter, because all of them lose it at the same moment.
  */
 function retryStrategy(attempt: number): number {
-  return Math.min(100 * attempt, 500) + Math.random() * 100;
+  return Math.min(50 * attempt, 500) + Math.random() * 50;
 }

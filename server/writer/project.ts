@@ -172,6 +172,11 @@ export class Project {
     this.recent.push(entry, bytes);
   }
 
+  /** Keeps entries that were read from the log up to `head`, for those who ask for them next. */
+  remember(head: Head, entries: readonly Entry[]): void {
+    if (head.epoch === this.#head.epoch) this.recent.prepend(entries, approximateBytes, this.#head.seq);
+  }
+
   #fold(entry: Entry): void {
     const sessions = new Set(entry.changes.map((change) => change.session_id));
     for (const sessionId of sessions) {
@@ -190,4 +195,9 @@ export class Project {
       this.#families.set(sessionId, family);
     }
   }
+}
+
+/** Rough size of an entry that was read, for the bound of the recent ones. */
+export function approximateBytes(entry: Entry): number {
+  return entry.changes.reduce((bytes, change) => bytes + 200 + (change.state === undefined ? 200 : 1_000), 100);
 }

@@ -2,7 +2,7 @@ import type { BOUNDS } from "../bounds.ts";
 import { foldEntry } from "../domain/fold.ts";
 import { EMPTY_HEAD, type Entry, Family, type FamilyDraft } from "../domain/records.ts";
 import type { ChangeLog, Clock, Logger, Projections } from "../ports.ts";
-import { Project } from "./project.ts";
+import { approximateBytes, Project } from "./project.ts";
 
 interface Options {
   readonly changeLog: ChangeLog;
@@ -210,9 +210,4 @@ function newestSeq(families: Iterable<Family>): number {
     for (const { appliedSeq } of tasks.values()) newest = Math.max(newest, appliedSeq);
   }
   return newest;
-}
-
-/** Rough size of an entry that was read, for the bound of the recent ones. */
-function approximateBytes(entry: Entry): number {
-  return entry.changes.reduce((bytes, change) => bytes + 200 + (change.state === undefined ? 200 : 1_000), 100);
 }

@@ -16,6 +16,24 @@ export class RecentEntries {
     this.#bounds = bounds;
   }
 
+  /** Adds what comes right before the oldest here, as much as fits. `head` is the newest seq. */
+  prepend(entries: readonly Entry[], bytesOf: (entry: Entry) => number, head: number): void {
+    let next = this.#entries[0]?.entry.from_seq ?? head + 1;
+    const older: { entry: Entry; bytes: number }[] = [];
+    for (const entry of entries.toReversed()) {
+      if (entry.from_seq >= next) continue;
+      const bytes = bytesOf(entry);
+      const isTooMuch =
+        this.#changes + entry.changes.length > this.#bounds.changes || this.#bytes + bytes > this.#bounds.bytes;
+      if (entry.to_seq !== next - 1 || isTooMuch) break;
+      older.push({ entry, bytes });
+      this.#changes += entry.changes.length;
+      this.#bytes += bytes;
+      next = entry.from_seq;
+    }
+    this.#entries.unshift(...older.reverse());
+  }
+
   push(entry: Entry, bytes: number): void {
     this.#entries.push({ entry, bytes });
     this.#changes += entry.changes.length;

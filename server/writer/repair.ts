@@ -14,9 +14,10 @@ interface Options {
 
 /**
  * Writes the documents that a crash between append and projection left behind: reads the log after `projected_seq`,
- * folds it over the documents as they are, writes what is newer, raises the mark. Safe beside running hubs, since
- * documents never go backwards. Returns the number of changes that were looked at; rejects when MongoDB does not answer
- * or its primary changes meanwhile.
+ * folds it over the documents as they are, writes what is newer, raises the mark. Ends at the log's end as it was read:
+ * what comes after is the work of the hubs that append it, and a pass that ran after them might never end. Safe beside
+ * running hubs, since documents never go backwards. Returns the number of changes that were looked at; rejects when
+ * MongoDB does not answer or its primary changes meanwhile.
  */
 export async function repairProject(projectId: string, options: Options): Promise<number> {
   const { changeLog, projections, bounds, log } = options;
@@ -50,6 +51,7 @@ export async function repairProject(projectId: string, options: Options): Promis
     const marks = await projections.raiseMarks([{ projectId, from: first.from_seq, to: last.to_seq }]);
     repaired += last.to_seq - projected;
     log.debug({ project_id: projectId, to_seq: last.to_seq }, "projection repaired");
+    if (entries.length < bounds.entriesPerRead) return repaired;
     const now = marks.get(projectId);
     mark = { epoch: first.epoch, logStart: mark?.logStart ?? 1, projectedSeq: Math.max(now ?? 0, last.to_seq) };
   }

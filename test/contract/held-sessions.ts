@@ -30,6 +30,20 @@ export function heldSessionsContract(name: string, fresh: () => Promise<Both>): 
 
     const ids = async (hubId: string) => (await held.readOf(hubId, undefined, 10)).map((found) => found.sessionId);
 
+    test("ids of what is online or stale in a project, whichever hub has it, and no more than wanted", async () => {
+      await write(
+        { session_id: "a", hub_id: "h1", liveness: "stale" },
+        { session_id: "b", hub_id: "h2", status: "WAITING" },
+        { session_id: "c", hub_id: "h1", liveness: "lost" },
+        { session_id: "d", hub_id: "h1", liveness: "ended", status: "COMPLETED" },
+        { session_id: "e", liveness: "unmonitored", incarnation: 0 },
+        { session_id: "f", hub_id: "h1", project_id: "p2" },
+      );
+      expect((await held.idsOf("p", 10)).toSorted()).toEqual(["a", "b"]);
+      expect(await held.idsOf("p", 1)).toHaveLength(1);
+      expect(await held.idsOf("none", 10)).toEqual([]);
+    });
+
     test("sessions online and stale of the hub, and no others", async () => {
       await write(
         { session_id: "a", hub_id: "h1", liveness: "stale", incarnation: 3 },

@@ -45,9 +45,10 @@ function npm(args: readonly string[], cwd: string) {
 
 const USE = `
 import { connectAgent, displayState, followProject, StateHubError } from "@state-hub/client";
+import { nodeNetwork } from "@state-hub/client/network";
 import { openSpool } from "@state-hub/client/spool";
 const [url, key, sessionId] = process.argv.slice(2);
-const viewer = followProject({ url, key, projectId: "package" });
+const viewer = followProject({ url: [url], key, projectId: "package", network: nodeNetwork() });
 const agent = connectAgent({ url, key, spool: openSpool({ file: "spools/" + sessionId }) });
 const session = agent.open({ sessionId, projectId: "package" });
 await session.publish({ kind: "task", task_id: "t", title: "naïve ✓", status: "IN_PROGRESS" });
@@ -137,10 +138,10 @@ describe("package @state-hub/client", () => {
     expect(outcome.stdout).toBe("");
   });
 
-  test("holds what it needs and nothing else, and depends on two packages", () => {
+  test("holds what it needs and nothing else, and depends on three packages", () => {
     const installed = join(consumer, "node_modules", "@state-hub", "client");
     const { dependencies, version } = JSON.parse(readFileSync(join(installed, "package.json"), "utf8"));
-    expect(Object.keys(dependencies).sort()).toEqual(["socket.io-client", "zod"]);
+    expect(Object.keys(dependencies).sort()).toEqual(["proxy-from-env", "socket.io-client", "zod"]);
     expect(version).toBe(CLIENT_VERSION);
     for (const file of importedBy(join(installed, "dist", "client", "index.js"))) {
       expect(readFileSync(file, "utf8"), file).not.toMatch(/from "node:|\.ts"/);
@@ -161,9 +162,11 @@ function importedBy(file: string, seen = new Set<string>()): Set<string> {
 const TYPED = `
 import { connectAgent, followProject, displayState, StateHubError } from "@state-hub/client";
 import type { Agent, AgentSession, ConnectionState, Edit, OutboxDepth, Published, Session, Task } from "@state-hub/client";
+import { nodeNetwork } from "@state-hub/client/network";
 import { openSpool } from "@state-hub/client/spool";
 
-const agent: Agent = connectAgent({ url: "http://h", key: "k", spool: openSpool({ file: "f", fsync: true }) });
+const network = nodeNetwork({ ca: "ca.pem", proxy: "http://proxy:3128" });
+const agent: Agent = connectAgent({ url: ["https://h", "https://i"], key: "k", network, spool: openSpool({ file: "f", fsync: true }) });
 const session: AgentSession = agent.open({ sessionId: "s", metadata: { a: [1, null] } });
 const edits: Edit[] = [{ kind: "session", status: "WAITING", waiting_for: { kind: "input", question: "?" } }];
 const published: Promise<Published> = session.publish(edits, { latest: true });
@@ -180,7 +183,8 @@ session.on("fenced", ({ reason }) => { const why: "taken" | "ended" = reason; vo
 agent.on("error", (error: StateHubError) => { const code: string = error.code; void code; });
 agent.on("state", (state: ConnectionState) => { if (state.name === "waiting") state.cause.message.trim(); });
 
-const project = followProject({ url: "http://h", key: "k" });
+const project = followProject({ url: "http://h,http://i", key: "k" });
+project.url satisfies string;
 const sessions: ReadonlyMap<string, Session> = project.sessions;
 const task: Task | undefined = project.task("s", "t");
 project.on("change", ({ change }) => { if (change.kind === "task") change.id.trim(); });

@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, inject, test } from "vitest";
-import { findRedis } from "../support/find-redis.ts";
+import { findRedis } from "../../scripts/cluster/find-redis.ts";
 
 let base = "";
 
@@ -42,7 +42,7 @@ describe.skipIf(process.platform === "win32")("the search for a redis-server", (
 
   test("when none is to be had, the error says what to do", async () => {
     await expect(find()).rejects.toThrow(
-      /need a redis-server 7\.0 or newer.*no pip.*Install redis, or set REDIS_SERVER_BIN/,
+      /takes a redis-server 7\.0 or newer.*no pip.*Install redis, or set REDIS_SERVER_BIN/,
     );
   });
 

@@ -220,7 +220,7 @@ export class Agent {
     let { results } = answer;
     if (answer.duplicate) {
       try {
-        const read = originalResults(hub.core.following.changeLog, answer).then((original) => {
+        const read = originalResults(hub.core.repair.changeLog, answer).then((original) => {
           if (original === undefined)
             throw new Error(`op ${request.op} is a duplicate, but its entry is not in the log`);
           return original;

@@ -177,5 +177,6 @@ function faultyHeldSessions(held: HeldSessions, wire: Wire): HeldSessions {
   return {
     findOtherHub: (hubIds) => wire.read(() => held.findOtherHub(hubIds)),
     readOf: (hubId, after, limit) => wire.read(() => held.readOf(hubId, after, limit)),
+    idsOf: (projectId, limit) => wire.read(() => held.idsOf(projectId, limit)),
   };
 }

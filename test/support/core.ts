@@ -3,6 +3,7 @@ import type { Answer, Command } from "../../server/domain/commands.ts";
 import type { LeaseTerms } from "../../server/domain/liveness.ts";
 import { Arrivals } from "../../server/following/arrivals.ts";
 import { HeadWatch } from "../../server/following/head-watch.ts";
+import { Replays } from "../../server/following/replays.ts";
 import { Snapshots } from "../../server/following/snapshots.ts";
 import { ActiveTime } from "../../server/liveness/active-time.ts";
 import { LeaseSweep } from "../../server/liveness/lease-sweep.ts";
@@ -49,7 +50,7 @@ export class Core {
   readonly following: {
     readonly projects: Projects;
     readonly snapshots: Snapshots;
-    readonly changeLog: ChangeLog;
+    readonly replays: Replays;
     readonly limits: Limits;
     readonly bounds: typeof BOUNDS;
   };
@@ -102,7 +103,7 @@ export class Core {
     });
     fanOut.onEntry((entry, bytes) => this.arrivals.onEntry(entry, bytes));
     this.snapshots = new Snapshots({ ...common, pageSize: limits.snapshot_page });
-    this.following = { projects, snapshots: this.snapshots, changeLog, limits, bounds };
+    this.following = { projects, snapshots: this.snapshots, replays: new Replays(common), limits, bounds };
     this.repair = { changeLog, projections, primaryChanges, log: common.log, bounds };
   }
 

@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestProject } from "vitest/node";
+import { findRedis } from "../../scripts/cluster/find-redis.ts";
 import { startEmbeddedMongod } from "../../server/embedded/embedded-mongod.ts";
 import { findMongod } from "../../server/embedded/find-mongod.ts";
-import { findRedis } from "./find-redis.ts";
 
 declare module "vitest" {
   export interface ProvidedContext {

@@ -78,9 +78,9 @@ export class LogCheck {
     head.seq = to_seq;
   }
 
-  /** Ops 1 to `upTo` were acked to the first owner of a session; the next one may be in the log without an ack. */
-  acked(project: string, sessionId: string, upTo: number): void {
-    const ops = this.#ops.get(`${project}/${sessionId} 1`) ?? [];
+  /** Ops 1 to `upTo` were acked to an owner of a session; the next one may be in the log without an ack. */
+  acked(project: string, sessionId: string, upTo: number, incarnation = 1): void {
+    const ops = this.#ops.get(`${project}/${sessionId} ${incarnation}`) ?? [];
     const isInOrder = ops.every((op, index) => op === index + 1);
     if (!isInOrder) this.#fail(`${project}/${sessionId}: ops are not there once each, in order: ${ops.join(" ")}`);
     if (ops.length < upTo) this.#fail(`${project}/${sessionId}: op ${upTo} was acked, the log ends at ${ops.length}`);

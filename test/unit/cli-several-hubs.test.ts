@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
-import { findHubAddress, hubAddress } from "../../cli/hub-address.ts";
+import { findHubAddress, findOneHub, hubAddress } from "../../cli/hub-address.ts";
 import { askHub } from "../../cli/rest.ts";
 import { HubRotation } from "../../client/hub-rotation.ts";
 import { FakeClock } from "../support/fake-clock.ts";
@@ -91,6 +91,13 @@ describe("addresses of the command line", () => {
     const list = "http://a:1/, https://b,http://a:1";
     expect(findHubAddress(list, env).url).toBe("http://a:1,https://b");
     expect(findHubAddress(undefined, { ...env, STATE_HUB_URL: list }).url).toBe("http://a:1,https://b");
+  });
+
+  test("what is done to one hub wants one", () => {
+    expect(findOneHub("http://a", env).url).toBe("http://a");
+    expect(() => findOneHub("http://a,http://b", env)).toThrow(
+      "this is for one hub, and http://a,http://b are several",
+    );
   });
 
   test("each of them is checked", () => {

@@ -92,6 +92,24 @@ describe("projected_seq", () => {
       expect((await documents.readMark("p"))?.projectedSeq).toBe(2);
     }));
 
+  test("a repair beside hubs that go on writing ends at the log's end as it found it", () =>
+    play(async ({ time, documents, hub }) => {
+      const core = hub((real) => ({ write: real.write.bind(real), raiseMarks: async () => new Map() }));
+      await core.answer("p", openOf());
+      let passes = 0;
+      const projections = withMethods<Projections>(documents, (real) => ({
+        readFamilies: async (projectId, sessionIds) => {
+          passes += 1;
+          if (passes > 5) throw new Error("it runs after the log");
+          await core.answer("p", edit(passes, "s"));
+          return await real.readFamilies(projectId, sessionIds);
+        },
+      }));
+      await time.sleep(50);
+      expect(await repairAll({ ...core.repair, projections })).toEqual({ projects: 1, changes: 1 });
+      expect(passes).toBe(1);
+    }));
+
   test("a hole that a dead hub left is closed by whoever follows", () =>
     play(async ({ time, documents, hub }) => {
       const dead = hub(() => ({ write: () => new Promise(() => {}) }));

@@ -49,3 +49,23 @@ test("an entry beyond the bound leaves nothing at hand, and the next one begins 
   expect(recent.after(1, 3)).toBeUndefined();
   expect(starts(recent.after(2, 3))).toEqual([3]);
 });
+
+test("what comes right before the oldest is added as far as it fits, never with a hole or twice", () => {
+  const recent = new RecentEntries({ changes: 6, bytes: 1_000 });
+  const add = (entries: readonly Entry[], head: number) => recent.prepend(entries, () => 10, head);
+  add([entry(3), entry(4)], 5);
+  expect(recent.after(3, 5)).toBeUndefined();
+  add([entry(4), entry(5)], 5);
+  expect(starts(recent.after(3, 5))).toEqual([4, 5]);
+  recent.push(entry(6), 10);
+  add([entry(3), entry(4), entry(5)], 6);
+  expect(starts(recent.after(2, 6))).toEqual([3, 4, 5, 6]);
+  add([entry(1)], 6);
+  expect(recent.after(0, 6)).toBeUndefined();
+  add([entry(1, 1), entry(2)], 6);
+  expect(starts(recent.after(0, 6))).toEqual([1, 2, 3, 4, 5, 6]);
+  add([entry(0)], 6);
+  recent.push(entry(7), 10);
+  expect(recent.after(0, 7)).toBeUndefined();
+  expect(starts(recent.after(1, 7))).toEqual([2, 3, 4, 5, 6, 7]);
+});

@@ -10,6 +10,7 @@ import { DRAINING } from "../../drain/refusal.ts";
 import type { Heartbeats } from "../../liveness/heartbeats.ts";
 import type { Leases } from "../../liveness/leases.ts";
 import type { Owners } from "../../liveness/owners.ts";
+import type { ReturningSessions } from "../../liveness/returning-sessions.ts";
 import { accepted, type Outcome, refused } from "../../writer/outcome.ts";
 import type { Projects } from "../../writer/projects.ts";
 import type { Writer } from "../../writer/writer.ts";
@@ -22,6 +23,7 @@ export interface OpenSessionDeps {
   readonly owners: Owners;
   readonly leases: Leases;
   readonly heartbeats: Heartbeats;
+  readonly returning: ReturningSessions;
   readonly tokens: SessionTokens;
   readonly limits: Limits;
   /** What agents are told now. */
@@ -56,6 +58,7 @@ export async function openSession(
   leases.onOwnerSeen(projectId, sessionId, command.proven_incarnation);
   connection.opening += 1;
   try {
+    if (command.proven_incarnation > 0) await deps.returning.prepare(projectId, sessionId);
     const outcome = await writer.submit(projectId, command, bytes);
     if (!outcome.ok) return outcome;
     const { session, created, resumed, seq } = outcome.value;

