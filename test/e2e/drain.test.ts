@@ -69,7 +69,7 @@ test("[N8] [D1] [D2] [F18] SIGTERM under load, three times within 100 ms: all ac
   expect(stopping.output()).not.toMatch(/not all|second signal/);
 });
 
-test("[R50] an operator's drain ends the process with exit code 0, and a signal meanwhile does not hurry it", async () => {
+test("[R43] an operator's drain ends the process with exit code 0, and a signal meanwhile does not hurry it", async () => {
   const hub = await start(stage.database().uri);
   await agent(stage, hub, "a");
   expect(await rest(hub, "POST /admin/drain")).toMatchObject({ status: 202, body: { state: "draining" } });

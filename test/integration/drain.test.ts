@@ -190,7 +190,7 @@ describe("a hub that drains", () => {
 });
 
 describe("a hub that is held", () => {
-  test("[R50] [R51] is without clients and refuses everything until it is resumed", async () => {
+  test("[R43] [R44] is without clients and refuses everything until it is resumed", async () => {
     const uri = stage.database().uri;
     const hub = await stage.hub({ uri });
     const { db } = await openDatabase(stage, uri);
@@ -225,7 +225,7 @@ describe("a hub that is held", () => {
     await back.askOk("changes:publish", publish(1));
   });
 
-  test("[R51] [B14] after it, agents have a whole ttl to come back; who does not is judged as ever", async () => {
+  test("[R44] [B14] after it, agents have a whole ttl to come back; who does not is judged as ever", async () => {
     const uri = stage.database().uri;
     const TTL = 1_500;
     const env = { HEARTBEAT_INTERVAL_MS: "500", LEASE_TTL_MS: String(TTL), LEASE_GRACE_MS: "60000" };
@@ -242,7 +242,7 @@ describe("a hub that is held", () => {
     expect(performance.now() - resumedAt).toBeGreaterThan(TTL - 50);
   });
 
-  test("[R50] [R51] is stopped like any other, also in the middle of its drain; it cannot be resumed then", async () => {
+  test("[R43] [R44] is stopped like any other, also in the middle of its drain; it cannot be resumed then", async () => {
     const hub = await stage.hub();
     await agent(stage, hub, "a");
     await rest(hub, "POST /admin/drain", { body: { hold: true } });
@@ -259,7 +259,7 @@ describe("a hub that is held", () => {
     await expect(fetch(`${hub.url}/health`)).rejects.toThrow();
   });
 
-  test("[R50] [R51] only operators may, and only well-formed requests", async () => {
+  test("[R43] [R44] only operators may, and only well-formed requests", async () => {
     const hub = await stage.hub();
     for (const request of ["GET /admin/drain", "POST /admin/drain", "POST /admin/resume"]) {
       expect(await rest(hub, request, { key: null }), request).toMatchObject({ status: 401 });
@@ -282,7 +282,7 @@ describe("state-hub drain and resume", () => {
   const cli = (hub: TestHub, ...args: string[]) =>
     runCli(args, { env: { STATE_HUB_URL: hub.url, STATE_HUB_KEY: hub.key } });
 
-  test("[R50] drain ends the hub, says what is left, and that it is gone", async () => {
+  test("[R43] drain ends the hub, says what is left, and that it is gone", async () => {
     const hub = await stage.hub();
     await Promise.all([agent(stage, hub), viewer(stage, hub)]);
     const run = await cli(hub, "drain");
@@ -295,7 +295,7 @@ describe("state-hub drain and resume", () => {
     expect(await cli(hub, "drain")).toMatchObject({ code: 3, stderr: expect.stringContaining("no hub answers") });
   });
 
-  test("[R50] [R51] drain --hold and resume, with --json", async () => {
+  test("[R43] [R44] drain --hold and resume, with --json", async () => {
     const hub = await stage.hub();
     const first = await cli(hub, "drain", "--hold", "--json");
     expect(first.code).toBe(0);

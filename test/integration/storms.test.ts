@@ -20,7 +20,7 @@ async function knock(hub: TestHub): Promise<{ socket: RawSocket; refusal: Json |
   return { socket, refusal: isRefused ? (await socket.hears(CONNECT_ERROR)).data : undefined };
 }
 
-describe("[H20] [H21] many that connect at once", () => {
+describe("[H15] [H16] many that connect at once", () => {
   test("are taken at a pace; the others hear when to come back, one after the other, and are closed", async () => {
     // Whatever else this machine does.
     const bounds = { acceptLagMs: 60_000, acceptPauseMostMs: 600_000 };
@@ -102,7 +102,7 @@ describe("[H20] [H21] many that connect at once", () => {
   });
 });
 
-describe("[H23] connections that are not accepted", () => {
+describe("[H18] connections that are not accepted", () => {
   test("are bounded: past it the upgrade is refused, and those who are in are served", async () => {
     const hub = await stage.hub({ overrides: { bounds: { unconnected: 20, connectTimeoutMs: 1_000 } } });
     const bystander = await agent(stage, hub, "bystander");
@@ -118,7 +118,7 @@ describe("[H23] connections that are not accepted", () => {
   });
 });
 
-describe("[H24] connections at all", () => {
+describe("[H19] connections at all", () => {
   test("are bounded: one more is told to come back later, and is taken when there is room", async () => {
     const hub = await stage.hub({ env: { MAX_CONNECTIONS: "3" } });
     const held = await Promise.all([1, 2, 3].map(() => knock(hub)));

@@ -18,7 +18,7 @@ function brake(perSecond = 100) {
 
 const taken = (answers: readonly (number | undefined)[]) => answers.filter((answer) => answer === undefined).length;
 
-describe("[H20] [H21] the brake on new connections", () => {
+describe("[H15] [H16] the brake on new connections", () => {
   test("takes what may come at once, then as many as the pace allows", () => {
     const { state, take } = brake();
     expect(taken(take(100))).toBe(25);
@@ -66,7 +66,7 @@ describe("[H20] [H21] the brake on new connections", () => {
     expect(beyond).toEqual([500, 15_250, 29_971]);
   });
 
-  test("[H22] takes fewer while the event loop is late, but never none", () => {
+  test("[H17] takes fewer while the event loop is late, but never none", () => {
     const { state, take } = brake();
     take(25);
     const takenInASecond = (lagMs: number) => {

@@ -127,8 +127,7 @@ describe("agent opens its session", () => {
     clock.advance(1_999);
     expect(agent.state.name).toBe("ready");
     clock.advance(1);
-    expect(agent.state.name).toBe("waiting");
-    clock.advance(250);
+    expect(agent.state.name).toBe("connecting");
     expect(transport.links).toHaveLength(2);
   });
 

@@ -61,7 +61,7 @@ describe("settings that keep the hub from starting", () => {
     [{ REDIS_URL: "host:6379" }, /REDIS_URL must begin with redis:\/\/ or rediss:\/\//],
     [
       { REDIS_URL: "redis://host:99999" },
-      /^REDIS_URL must look like redis:\/\/\[user:password@\]host\[:port\]\[\/db\]$/,
+      /^REDIS_URL must look like redis:\/\/\[user:password@\]host\[:port\]\[\/db\] of one server/,
     ],
     [{ REDIS_URL: "redis://host/name" }, /^REDIS_URL must look like/],
     [{ REDIS_PREFIX: "a b" }, /REDIS_PREFIX must be 1 to 64 characters/],

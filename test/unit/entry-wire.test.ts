@@ -58,7 +58,7 @@ describe("an entry on its way to other hubs", () => {
     ["no changes", { ...ENTRY, to_seq: 0, changes: [] }],
     ["changes that are none", { ...ENTRY, changes: [1, null] }],
     ["changes in another order", { ...ENTRY, changes: [SECOND, FIRST] }],
-    ["a change of another kind", { ...ENTRY, changes: [FIRST, { ...SECOND, kind: "project" }] }],
+    ["a change without a kind", { ...ENTRY, changes: [FIRST, { ...SECOND, kind: "" }] }],
     ["a change of nobody", { ...ENTRY, changes: [FIRST, { ...SECOND, actor: undefined }] }],
     ["a change without content", { ...ENTRY, changes: [FIRST, { ...SECOND, state: undefined }] }],
     ["a change with a list for content", { ...ENTRY, changes: [FIRST, { ...SECOND, state: [] }] }],
@@ -76,7 +76,9 @@ describe("an entry on its way to other hubs", () => {
     expect(wire.decode(signed(content ?? "nothing"))).toBeUndefined();
   });
 
-  test("[D19] fields that only a newer release knows are no obstacle", () => {
+  test("[D19] [X4] fields and kinds that only a newer release knows are no obstacle", () => {
+    const later = { ...SECOND, kind: "project" };
+    expect(wire.decode(signed({ ...ENTRY, changes: [FIRST, later] }))).toMatchObject({ changes: [FIRST, later] });
     const newer = { ...ENTRY, later: 1, changes: ENTRY.changes.map((change) => ({ ...change, later: {} })) };
     expect(wire.decode(signed(newer))).toMatchObject(ENTRY);
   });

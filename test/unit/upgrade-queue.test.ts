@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { UpgradeQueue } from "../../server/realtime/upgrade-queue.ts";
 import { nextTurn } from "../../server/timing.ts";
 
-test("[H23] so many upgrades a turn, in order, and none for those that went away", async () => {
+test("[H18] so many upgrades a turn, in order, and none for those that went away", async () => {
   const queue = new UpgradeQueue({ upgradesPerTurn: 2 });
   const upgraded: number[] = [];
   const sockets = Array.from({ length: 6 }, (_, index) => {
