@@ -11,7 +11,10 @@ export interface Principal {
   readonly scope: ProjectScope;
   /** Names the key and is no part of it: a managed key's id, `config:<fingerprint>`, `token:<fingerprint>`. */
   readonly keyId: string;
-  /** First 8 hex digits of a SHA-256, of the key or of the token's subject: enough to tell keys apart in logs and changes, useless to log in with. */
+  /**
+   * First 8 hex digits of a SHA-256, of the key or of the token's subject: enough to tell keys apart in logs and changes,
+   * useless to log in with.
+   */
   readonly fingerprint: string;
   /** Of a token: what it was signed with, and until when it holds (milliseconds since 1970). */
   readonly token?: { readonly signer: string; readonly expiresAt: number };

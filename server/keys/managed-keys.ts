@@ -45,7 +45,10 @@ export class ManagedKeys {
     clearInterval(this.#timer);
   }
 
-  /** Resolves when what stood in MongoDB at the call is in force here, or could not be read. However often it is called, one read at a time. */
+  /**
+   * Resolves when what stood in MongoDB at the call is in force here, or could not be read. However often it is called,
+   * one read at a time.
+   */
   refresh(): Promise<void> {
     this.#isBehind = true;
     this.#reading ??= this.#readAll().finally(() => {

@@ -441,10 +441,15 @@ export class Gateway {
   }
 }
 
-/** Tells why, lets it be read, and closes. The client stays away. */
+/** Tells why, lets it be read, and closes. The client stays away; one that reads nothing is cut off all the same. */
 function sendAway(socket: Socket, reason: Closing): void {
   socket.emit("closing", reason);
-  void pause(FAREWELL_MS).then(() => socket.disconnect(true));
+  void pause(FAREWELL_MS).then(async () => {
+    const transport = transportSocket(socket.conn);
+    socket.disconnect(true);
+    await pause(FAREWELL_MS);
+    transport?.terminate();
+  });
 }
 
 /** Takes nothing more from now on, and ends when the last word has left, or soon. The client comes back by itself. */

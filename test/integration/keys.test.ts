@@ -1,7 +1,10 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { Server } from "socket.io";
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { EngineOutbox } from "../../server/realtime/outbox.ts";
 import { eventually } from "../support/eventually.ts";
 import { makeKey, shownKey } from "../support/keys.ts";
 import { OwnRedis } from "../support/own-redis.ts";
+import { rawJoined } from "../support/raw-socket.ts";
 import { rest } from "../support/rest.ts";
 import { Stage, type TestHub } from "../support/test-hub.ts";
 import { agent, dial, viewer, type Wire } from "../support/wire.ts";
@@ -233,5 +236,32 @@ describe("revoking closes connections on all hubs", () => {
     await rest(hub, `DELETE /admin/keys/${key.id}`);
     await closed(wire);
     expect((await rest(hub, "GET /sessions/late")).status).toBe(404);
+  });
+
+  test("[K9] a viewer that reads nothing is cut off all the same", async () => {
+    const servers: Server[] = [];
+    const attach = Server.prototype.attach;
+    vi.spyOn(Server.prototype, "attach").mockImplementation(function (this: Server, ...args) {
+      servers.push(this);
+      return attach.apply(this, args);
+    });
+    const hub = await stage.hub();
+    vi.restoreAllMocks();
+    const key = await makeKey(hub, { role: "viewer", projects: ["web"] });
+    const raw = await rawJoined(stage, key, "/viewers");
+    await raw.ask("/viewers", `["project:join",{"project_id":"web"}]`);
+    raw.goDeaf();
+    const reporting = await agent(stage, hub);
+    await reporting.askOk("session:open", { session_id: "s", machine_id: "m", project_id: "web" });
+    const [socket] = servers[0]?.of("/viewers").sockets.values() ?? [];
+    if (socket === undefined) throw new Error("no viewer");
+    for (let op = 1; new EngineOutbox(socket.conn).bytes === 0; op++) {
+      const changes = [{ kind: "session", metadata: { filling: String(op % 10).repeat(14_000) } }];
+      await reporting.askOk("changes:publish", { session_id: "s", incarnation: 1, op, changes });
+    }
+    const began = performance.now();
+    await rest(hub, `DELETE /admin/keys/${key.id}`);
+    await eventually("its connection is gone", () => socket.conn.readyState === "closed");
+    expect(performance.now() - began).toBeLessThan(3_000);
   });
 });

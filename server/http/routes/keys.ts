@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { ROLES } from "../../domain/access.ts";
 import { isProjectPattern } from "../../domain/project-scope.ts";
-import type { KeyView, KeyWish, NewKey } from "../../keys/key-admin.ts";
+import type { KeyWish, NewKey } from "../../keys/key-admin.ts";
 import { accepted, type Outcome } from "../../writer/outcome.ts";
 import { JSON_TYPES } from "../body.ts";
 import type { HttpDeps } from "../deps.ts";
@@ -55,7 +55,7 @@ export function keyResources(deps: HttpDeps): Resource[] {
         const id = parsePathId(path, "key_id");
         if (!id.ok) return id;
         const revoked = await keyAdmin.revoke(id.value);
-        return revoked.ok ? accepted({ status: 200, body: revoked.value satisfies KeyView }) : revoked;
+        return revoked.ok ? accepted({ status: 200, body: revoked.value }) : revoked;
       }),
     },
     {
