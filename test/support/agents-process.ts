@@ -29,6 +29,10 @@ class Agent {
       reconnectionDelayMax: 1_000,
     });
     this.#socket.on("connect", () => void this.#open(onOpen));
+    // What the hub refused itself, the library does not try again.
+    this.#socket.on("connect_error", ({ data }: Error & { data?: { retry_after_ms?: number } }) => {
+      if (!this.#socket.active) setTimeout(() => this.#socket.connect(), data?.retry_after_ms ?? 1_000);
+    });
     this.#socket.on("fenced", (message) => say({ event: "fenced", message }));
   }
 
