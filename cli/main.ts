@@ -2,6 +2,7 @@ import { Command, CommanderError } from "commander";
 import { CLIENT_VERSION } from "../client/version.ts";
 import { drainCommand } from "./commands/drain.ts";
 import { getCommand } from "./commands/get.ts";
+import { keysCommand } from "./commands/keys.ts";
 import { loginCommand } from "./commands/login.ts";
 import { publishCommand } from "./commands/publish.ts";
 import { resumeCommand } from "./commands/resume.ts";
@@ -38,9 +39,11 @@ async function main(): Promise<void> {
     .enablePositionalOptions()
     .addHelpText("after", HELP);
   const reading = [watchCommand, tailCommand, sessionsCommand, getCommand];
-  const makers = [startCommand, runCommand, ...reading, publishCommand, drainCommand, resumeCommand, loginCommand];
-  for (const make of makers) program.addCommand(make());
-  for (const command of [program, ...program.commands]) {
+  const operating = [drainCommand, resumeCommand, keysCommand];
+  for (const make of [startCommand, runCommand, ...reading, publishCommand, ...operating, loginCommand]) {
+    program.addCommand(make());
+  }
+  for (const command of withSubcommands(program)) {
     command
       .exitOverride()
       .showSuggestionAfterError()
@@ -51,6 +54,10 @@ async function main(): Promise<void> {
   } catch (error) {
     process.exitCode = report(error);
   }
+}
+
+function withSubcommands(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(withSubcommands)];
 }
 
 /** Known ends have a line, everything else is a bug and keeps its stack. */

@@ -2,10 +2,10 @@ import { InvalidArgumentError } from "commander";
 import { ID_PATTERN } from "../shared/ids.ts";
 import { isJsonObject, type JsonObject } from "../shared/json.ts";
 
-/** `500ms`, `30s`, `2m`, `1h`, or `0`; in milliseconds. */
+/** `500ms`, `30s`, `2m`, `1h`, `7d`, or `0`; in milliseconds. */
 export function parseDuration(text: string): number {
-  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text);
-  const factor = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }[match?.[2] ?? "s"];
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/.exec(text);
+  const factor = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }[match?.[2] ?? "s"];
   if (match === null || factor === undefined) throw new InvalidArgumentError("It looks like 500ms, 30s, 2m or 0.");
   return Math.round(Number(match[1]) * factor);
 }

@@ -7,7 +7,7 @@ import type { HubAddress } from "./hub-address.ts";
 import { printable } from "./output.ts";
 
 interface RestRequest {
-  readonly method?: "GET" | "POST" | "PATCH";
+  readonly method?: "GET" | "POST" | "PATCH" | "DELETE";
   readonly path: string;
   readonly query?: Readonly<Record<string, string | undefined>>;
   readonly body?: object;

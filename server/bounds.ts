@@ -187,6 +187,22 @@ export const BOUNDS = {
   drainPatienceMs: 500,
   /** A REST request under way at the end of a stop may take so long for its answer. */
   httpCloseMs: 2_000,
+  /** How often connections are looked at whose key may have ended, and how long before its end they are warned. */
+  keyWatchMs: 1_000,
+  expiryNoticeMs: 60_000,
+  /** How often keys are read from MongoDB, beside the notes through Redis: without Redis it is how a revoke arrives. */
+  keysPollMs: 4_000,
+  /** Managed keys that are in force at once; who needs more hands out tokens. All are in memory and read each time. */
+  managedKeys: 1_000,
+  /** Keys that a list shows, and how long after their end it still shows them. */
+  listedKeys: 5_000,
+  endedKeysMs: 30 * 24 * 60 * 60_000,
+  /** How often a hub tells its use of keys, and after how long without a word it counts as gone. */
+  keyUseMs: 5_000,
+  keyUseStaleMs: 20_000,
+  /** How often files with keys or addresses are looked at, and how large they may be. */
+  watchedFileMs: 1_000,
+  watchedFileBytes: 256 * 1024,
   /** A connection that has not joined a namespace by then is closed. */
   connectTimeoutMs: 5_000,
   /**

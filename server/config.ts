@@ -46,6 +46,8 @@ function isOrigin(text: string): boolean {
   );
 }
 
+const secretText = z.string().min(32, "must have at least 32 characters");
+
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 
 /** Every setting, once. An empty variable counts as unset. */
@@ -60,6 +62,10 @@ export const SETTINGS = {
     url("mongodb", "mongodb+srv").optional(),
     "MongoDB to use, database name included (mongodb://host/NAME). Unset: the hub runs its own mongod in DATA_DIR.",
     { secret: true },
+  ),
+  MONGODB_URI_FILE: setting(
+    z.string().optional(),
+    "File that holds the MongoDB URI, in place of MONGODB_URI. Read again when it changes: the hub connects with what it says, moves over, and closes the former connections; so the user can be changed without a restart.",
   ),
   MONGODB_MAX_POOL_SIZE: setting(integer(1, 1_000).default(50), "Most connections to MongoDB."),
   MONGODB_MIN_POOL_SIZE: setting(integer(0, 1_000).default(10), "Connections to MongoDB that are kept open."),
@@ -89,9 +95,32 @@ export const SETTINGS = {
     "Comma list of UUIDs, each an operator key for all projects. Unset: the first start makes a key in DATA_DIR.",
     { secret: true },
   ),
+  API_KEYS_FILE: setting(
+    z.string().optional(),
+    "File of operator keys, beside those of API_KEYS: UUIDs, one a line or separated by commas, `#` begins a comment. Read again when it changes: new keys count at once, those that are gone lose their connections.",
+  ),
+  JWT_SECRET: setting(
+    secretText.optional(),
+    "Shared secret of at least 32 characters for short-lived tokens (JWT, HS256, HS384 or HS512) in place of keys.",
+    { secret: true },
+  ),
+  JWT_SECRET_PREVIOUS: setting(
+    secretText.optional(),
+    "The former JWT_SECRET: tokens made with it count until they expire.",
+    { secret: true },
+  ),
+  JWT_JWKS_FILE: setting(
+    z.string().optional(),
+    "File with the public keys (JWKS, each with a `kid`) of whoever signs tokens. Read again when it changes.",
+  ),
+  JWT_ISSUER: setting(z.string().optional(), "Tokens have to come from this `iss`. Unset: from any."),
+  JWT_AUDIENCE: setting(
+    z.string().optional(),
+    "Tokens have to be meant for this `aud`. Set it where the issuer signs tokens for others too. Unset: for any.",
+  ),
   NODE_ENV: setting(
     z.string().default("production"),
-    "`development` with no API_KEYS and on loopback runs open: any key is accepted.",
+    "`development` with no keys configured and on loopback runs open: any key is accepted.",
   ),
   LOG_LEVEL: setting(
     z.enum(LOG_LEVELS, `must be one of ${LOG_LEVELS.join(", ")}`).default("info"),
@@ -164,6 +193,8 @@ export interface Config extends Omit<RawSettings, "HUB_ID" | "REDIS_PREFIX" | "D
   readonly REDIS_PREFIX: string;
   /** Any key is accepted. */
   readonly isOpen: boolean;
+  /** Something in the settings lets operators in: no first-run key is needed. */
+  readonly hasKeys: boolean;
   /** Things to tell the operator, though they do not keep the hub from starting. */
   readonly warnings: readonly string[];
 }
@@ -194,16 +225,30 @@ function resolve(raw: RawSettings): Config {
   const problems: string[] = [];
   const warnings: string[] = [];
   const isDevelopment = settings.NODE_ENV === "development";
-  checkKeys(settings.API_KEYS, isDevelopment, problems, warnings);
+  const checked = checkKeys("API_KEYS", settings.API_KEYS, isDevelopment);
+  problems.push(...checked.problems);
+  warnings.push(...checked.warnings);
   if (settings.LEASE_TTL_MS < 2 * settings.HEARTBEAT_INTERVAL_MS) {
     problems.push("LEASE_TTL_MS must be at least twice HEARTBEAT_INTERVAL_MS");
   }
-  const isOpen = isDevelopment && settings.API_KEYS.length === 0;
+  const { API_KEYS, API_KEYS_FILE, JWT_SECRET, JWT_SECRET_PREVIOUS, JWT_JWKS_FILE } = settings;
+  const hasKeys =
+    API_KEYS.length > 0 || [API_KEYS_FILE, JWT_SECRET, JWT_JWKS_FILE].some((given) => given !== undefined);
+  const isOpen = isDevelopment && !hasKeys;
   if (isOpen && !isLoopback(settings.HOST)) {
     problems.push("NODE_ENV=development without API_KEYS accepts any key, so HOST must be 127.0.0.1 (or set API_KEYS)");
   }
+  if (JWT_SECRET === undefined && JWT_SECRET_PREVIOUS !== undefined) {
+    problems.push("JWT_SECRET_PREVIOUS is the secret before JWT_SECRET, which is not set");
+  }
+  if (settings.MONGODB_URI !== undefined && settings.MONGODB_URI_FILE !== undefined) {
+    problems.push("MONGODB_URI and MONGODB_URI_FILE say the same thing; set one of them");
+  }
   if (problems.length > 0) throw new StartupError(problems.join("; "));
   if (isOpen) warnings.push("development mode: any API key is accepted");
+  if (JWT_JWKS_FILE !== undefined && settings.JWT_AUDIENCE === undefined) {
+    warnings.push("JWT_AUDIENCE is not set: tokens that the issuer signs for other services are not told apart");
+  }
   if (!isLoopback(settings.HOST)) warnings.push(`plain HTTP on ${settings.HOST}: put TLS in front of it`);
   if (DEBUG_UNSAFE !== undefined) warnings.push("DEBUG_UNSAFE: libraries may print keys, passwords and content");
   const wantsDebug = DEBUG === "1" || DEBUG?.toLowerCase() === "true";
@@ -219,15 +264,20 @@ function resolve(raw: RawSettings): Config {
         "hub"),
     REDIS_PREFIX: REDIS_PREFIX ?? (settings.NODE_ENV === "production" ? "state-hub" : `state-hub-${settings.NODE_ENV}`),
     isOpen,
+    hasKeys,
     warnings,
   };
 }
 
-function checkKeys(keys: readonly string[], isDevelopment: boolean, problems: string[], warnings: string[]): void {
+/** What is wrong with configured keys, and what is worth a word; never the keys. Development may use any words. */
+export function checkKeys(setting: string, keys: readonly string[], isDevelopment: boolean) {
+  const problems: string[] = [];
+  const warnings: string[] = [];
   keys.forEach((key, index) => {
     const version = UUID.exec(key)?.[1];
-    if (version === undefined && !isDevelopment) problems.push(`API_KEYS: key ${index + 1} is not a UUID`);
-    else if (version !== "4") warnings.push(`API_KEYS: key ${index + 1} is not a random (version 4) UUID`);
+    if (version === undefined && !isDevelopment) problems.push(`${setting}: key ${index + 1} is not a UUID`);
+    else if (version !== "4") warnings.push(`${setting}: key ${index + 1} is not a random (version 4) UUID`);
   });
-  if (new Set(keys).size < keys.length) problems.push("API_KEYS names a key twice");
+  if (new Set(keys).size < keys.length) problems.push(`${setting} names a key twice`);
+  return { problems, warnings };
 }

@@ -5,7 +5,6 @@ import { DEFAULT_LIMITS, type Limits } from "../shared/limits.ts";
 import { BOUNDS } from "./bounds.ts";
 import { SystemClock } from "./clock.ts";
 import type { Config } from "./config.ts";
-import { Keys } from "./domain/access.ts";
 import { Origins } from "./domain/origins.ts";
 import { SessionTokens } from "./domain/session-token.ts";
 import { Drain } from "./drain/drain.ts";
@@ -23,16 +22,19 @@ import { LOCAL_FAN_OUT } from "./local-fan-out.ts";
 import { databaseTrouble } from "./mongo/database-trouble.ts";
 import { explainMongoError, isMongoError } from "./mongo/explain-error.ts";
 import type { MongoHealth } from "./mongo/health.ts";
-import { openStores } from "./mongo/stores.ts";
-import type { ChangeLog, Clock, FanOut, Logger } from "./ports.ts";
+import { SwitchedStores } from "./mongo/switched-stores.ts";
+import type { ChangeLog, Clock, FanOut, KeyNotes, Logger } from "./ports.ts";
 import { Gateway } from "./realtime/gateway.ts";
 import { leaveAll } from "./realtime/handlers/join-project.ts";
 import { Rooms } from "./realtime/rooms.ts";
 import { createRoutes } from "./realtime/routes.ts";
 import type { RedisFanOut } from "./redis/redis-fan-out.ts";
 import { parseRedisUrl } from "./redis/redis-url.ts";
+import { readMongodbUri } from "./secret-files.ts";
 import { StartupError } from "./startup-error.ts";
 import { VERSION } from "./version.ts";
+import { WatchedFile } from "./watched-file.ts";
+import { wireKeys } from "./wire-keys.ts";
 import { wireLiveness } from "./wire-liveness.ts";
 import { ProjectedMarks } from "./writer/projected-marks.ts";
 import { ProjectionWatch } from "./writer/projection-watch.ts";
@@ -105,7 +107,6 @@ async function open(options: HubOptions, onStop: OnStop) {
   const limits = { ...DEFAULT_LIMITS, ...overrides?.limits } as Limits;
   const bounds = { ...BOUNDS, ...overrides?.bounds } as typeof BOUNDS;
   const hubId = `${config.HUB_ID}.${randomBytes(4).toString("hex")}`;
-  const keys = new Keys(options.keys, config.isOpen);
   const origins = new Origins(config.CORS_ALLOW_ORIGINS, config.isOpen);
   const systemClock = new SystemClock();
   const clock = overrides?.clock?.(systemClock) ?? systemClock;
@@ -115,14 +116,20 @@ async function open(options: HubOptions, onStop: OnStop) {
   let onPrimaryChange = () => {};
   let changes = 0;
   const primaryChanges = () => changes;
-  const stores = await openStores(config, options.mongodbUri, log, () => {
+  const stores = await SwitchedStores.open(config, options.mongodbUri, log, () => {
     changes += 1;
     onPrimaryChange();
   });
   onStop("MongoDB", () => stores.close());
-  onStop("database clock", await followDatabaseClock(systemClock, stores.health, log));
-  const { projections, health, queries } = stores;
-  const changeLog = overrides?.changeLog?.(stores.changeLog) ?? stores.changeLog;
+  if (config.MONGODB_URI_FILE !== undefined) {
+    const file = { setting: "MONGODB_URI_FILE", path: config.MONGODB_URI_FILE, text: options.mongodbUri, log, bounds };
+    const watched = new WatchedFile({ ...file, onChange: (text) => stores.switchTo(readMongodbUri(text)) });
+    onStop("MONGODB_URI_FILE", () => watched.stop());
+  }
+  const { ports } = stores;
+  onStop("database clock", await followDatabaseClock(systemClock, ports.health, log));
+  const { projections, health, queries } = ports;
+  const changeLog = overrides?.changeLog?.(ports.changeLog) ?? ports.changeLog;
   const repaired = await repairAll({ changeLog, projections, primaryChanges, log, bounds });
   if (repaired.changes > 0) log.info(repaired, "documents repaired from the log");
 
@@ -147,11 +154,13 @@ async function open(options: HubOptions, onStop: OnStop) {
   onPrimaryChange = () => projectionWatch.onPrimaryChange();
   onStop("projection watch", () => projectionWatch.stop());
 
+  const keys = await wireKeys({ config, given: options.keys, store: ports.keys, clock, log, bounds }, onStop);
+
   const owners = new Owners(hubId);
   const snapshots = new Snapshots({ changeLog, projections, clock, bounds, pageSize: limits.snapshot_page });
   const gateway = new Gateway({
     hubId,
-    keys,
+    keys: keys.ring,
     limits,
     bounds,
     lease: () => liveness.lease(),
@@ -172,6 +181,7 @@ async function open(options: HubOptions, onStop: OnStop) {
     bounds,
     log,
   });
+  const keyAdmin = keys.share({ hubId, fanOut, uses: ports.keyUses, principals: () => gateway.principals() });
   const isLive = () => fanOut.state.mode === "live";
   const headWatch = new HeadWatch({ projects, changeLog, clock, isLive, log, bounds });
   onStop("head watch", () => headWatch.stop());
@@ -183,7 +193,7 @@ async function open(options: HubOptions, onStop: OnStop) {
   projects.onEntry((project, entry) => owners.onEntry(project, entry));
   const liveness = wireLiveness(
     {
-      ...{ hubId, config, stores, writer, projects, owners, clock, active, log, bounds },
+      ...{ hubId, config, stores: ports, writer, projects, owners, clock, active, log, bounds },
       fleet: { agents: () => gateway.agents, tell: (lease) => void gateway.tellLease(lease) },
       showHeartbeats: (projectId, at, sessions) => rooms.onHeartbeats(projectId, at, sessions),
       onHubDeath: (isMine) => projectionWatch.onHubDeath(isMine),
@@ -212,7 +222,8 @@ async function open(options: HubOptions, onStop: OnStop) {
     writeBack: () => Promise.all([heartbeats.writeBack(), marks.raise()]),
   });
   const app = createHttpApp({
-    keys,
+    keys: keys.ring,
+    keyAdmin,
     limits,
     clock,
     log,
@@ -245,8 +256,9 @@ async function open(options: HubOptions, onStop: OnStop) {
       tokens: new SessionTokens(stores.tokenSecret),
       snapshots,
       following: { projects, snapshots, replays: new Replays({ changeLog, bounds }), limits, bounds },
-      returning: new ReturningSessions({ projects, heldSessions: stores.heldSessions, clock, log, bounds }),
+      returning: new ReturningSessions({ projects, heldSessions: ports.heldSessions, clock, log, bounds }),
       limits,
+      keys: keys.ring,
       lease: () => liveness.lease(),
       log,
       isDraining: () => drain.isDraining,
@@ -264,7 +276,7 @@ async function open(options: HubOptions, onStop: OnStop) {
 async function createFanOut(
   config: Config,
   common: Omit<ConstructorParameters<typeof RedisFanOut>[0], "address" | "prefix">,
-): Promise<FanOut> {
+): Promise<FanOut & KeyNotes> {
   const address = config.REDIS_URL === undefined ? undefined : parseRedisUrl(config.REDIS_URL);
   if (address === undefined) return LOCAL_FAN_OUT;
   const redis = await import("./redis/redis-fan-out.ts");

@@ -12,8 +12,10 @@ import { endWithin, OpenParts, StopTimeout } from "./lifecycle.ts";
 import { errorText } from "./observability/error-fields.ts";
 import { createLogger } from "./observability/logger.ts";
 import type { Logger } from "./ports.ts";
+import { readMongodbUri } from "./secret-files.ts";
 import { StartupError } from "./startup-error.ts";
 import { VERSION } from "./version.ts";
+import { readWatchedFile } from "./watched-file.ts";
 
 /** Below the 30 s after which supervisors usually kill; a mongod of our own is told to end whenever this process ends. */
 const END_AT_MOST_MS = 25_000;
@@ -35,10 +37,11 @@ async function main(): Promise<void> {
   onSignals(log);
   for (const warning of config.warnings) log.warn({}, warning);
   if (config.PORT !== 0) await assertPortFree(config.HOST, config.PORT);
-  const needsFolder = config.MONGODB_URI === undefined || (config.API_KEYS.length === 0 && !config.isOpen);
+  const givenUri = config.MONGODB_URI ?? (await uriFromFile(config));
+  const needsFolder = givenUri === undefined || needsKey(config);
   const dataFolder = needsFolder ? await openDataFolder(config.DATA_DIR) : undefined;
   parts.add("data folder", () => dataFolder?.release());
-  const mongodbUri = config.MONGODB_URI ?? (await embedMongod(dataFolder, log));
+  const mongodbUri = givenUri ?? (await embedMongod(dataFolder, log));
   const ownKey = dataFolder !== undefined && needsKey(config) ? firstRunKey(dataFolder.path) : undefined;
   const keys = ownKey === undefined ? config.API_KEYS : [ownKey.key];
   if (ending !== undefined) return;
@@ -56,8 +59,18 @@ function reachableHost(host: string): string {
   return host.includes(":") ? `[${host}]` : host;
 }
 
+async function uriFromFile({ MONGODB_URI_FILE: path }: Config): Promise<string | undefined> {
+  if (path === undefined) return undefined;
+  const text = await readWatchedFile("MONGODB_URI_FILE", path);
+  try {
+    return readMongodbUri(text);
+  } catch (error) {
+    throw new StartupError((error as Error).message, { cause: error });
+  }
+}
+
 function needsKey(config: Config): boolean {
-  return config.API_KEYS.length === 0 && !config.isOpen;
+  return !config.hasKeys && !config.isOpen;
 }
 
 async function embedMongod(dataFolder: DataFolder | undefined, log: Logger): Promise<string> {

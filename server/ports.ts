@@ -1,4 +1,6 @@
 import type { HeartbeatInfo } from "../shared/messages/frames.ts";
+import type { Role } from "./domain/access.ts";
+import type { ProjectScope } from "./domain/project-scope.ts";
 import type { Entry, Family, Head, SessionRecord, TaskRecord } from "./domain/records.ts";
 
 /**
@@ -83,8 +85,11 @@ export interface Projections {
   readFamilies(projectId: string, sessionIds: readonly string[]): Promise<Map<string, Family>>;
   /** Sessions not final or ended since, and of these the tasks not ended or ended since. */
   readWindow(projectId: string, endedSince: string): Promise<WindowedDocuments>;
-  /** (project, session) of sessions with this id, newest first, at most 20. */
-  findSessionsById(sessionId: string): Promise<{ readonly projectId: string; readonly incarnation: number }[]>;
+  /** (project, session) of sessions with this id in these projects, newest first, at most 20. */
+  findSessionsById(
+    sessionId: string,
+    scope: ProjectScope,
+  ): Promise<{ readonly projectId: string; readonly incarnation: number }[]>;
 }
 
 export interface BeatRow {
@@ -157,6 +162,57 @@ export interface LostSessions {
   findBefore(lostAt: string, limit: number): Promise<LostSession[]>;
 }
 
+/** A managed key: everything but the key itself. Times are ISO 8601. */
+export interface KeyRecord {
+  readonly id: string;
+  /** SHA-256 of the key, hex. */
+  readonly digest: string;
+  readonly name?: string;
+  readonly role: Role;
+  /** Patterns. */
+  readonly projects: readonly string[];
+  /** The beginning of the key, for people. */
+  readonly prefix: string;
+  readonly created_at: string;
+  readonly expires_at?: string;
+  readonly revoked_at?: string;
+  readonly last_used_at?: string;
+  /** Id of the key that took its place. */
+  readonly replaced_by?: string;
+}
+
+/** Managed keys. What a method has answered is durable, and seen by every later read. */
+export interface KeyStore {
+  add(record: KeyRecord): Promise<void>;
+  find(id: string): Promise<KeyRecord | undefined>;
+  /** Keys that were not revoked and do not expire before the given time, at most `limit`. */
+  readLiving(at: string, limit: number): Promise<KeyRecord[]>;
+  /** All, newest first, at most `limit`. */
+  list(limit: number): Promise<KeyRecord[]>;
+  /** Writes `revoked_at` unless it is there, and returns the key as it is then; undefined for an unknown one. */
+  revoke(id: string, at: string): Promise<KeyRecord | undefined>;
+  /** Names the key that takes its place, and lets it expire then unless it does so sooner. */
+  replace(id: string, by: string, expiresAt: string): Promise<KeyRecord | undefined>;
+  /** Forgets keys that were revoked or expired before this time. */
+  forgetEnded(before: string): Promise<void>;
+}
+
+/** How one hub uses a key. */
+export interface KeyUse {
+  readonly keyId: string;
+  readonly connections: number;
+  readonly lastUsedAt: string | undefined;
+}
+
+/** What hubs tell of their use of keys, for people who look. */
+export interface KeyUses {
+  /** Replaces what this hub has told before, and moves `last_used_at` of managed keys forward. */
+  write(hubId: string, at: string, uses: readonly KeyUse[]): Promise<void>;
+  /** By hub, of hubs that wrote since. */
+  read(since: string): Promise<ReadonlyMap<string, readonly KeyUse[]>>;
+  remove(hubId: string): Promise<void>;
+}
+
 /** How quickly what other hubs commit arrives here. `off`: there is no Redis, the log is read instead. */
 export type FanOutState =
   | { readonly mode: "off" }
@@ -194,6 +250,14 @@ export interface FanOut {
   /** Resolves when live, or after a moment: a hub works without Redis too. */
   start(): Promise<void>;
   stop(): Promise<void>;
+}
+
+/** Tells hubs that keys have changed; one that does not hear it finds out by itself. */
+export interface KeyNotes {
+  /** Never throws, keeps nothing for later. */
+  tellKeys(): void;
+  /** Another hub has changed keys. */
+  onKeys(listener: () => void): void;
 }
 
 export interface Logger {

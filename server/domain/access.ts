@@ -1,57 +1,41 @@
-import { createHash, timingSafeEqual } from "node:crypto";
+import { refuse } from "../../shared/errors.ts";
+import type { ProjectScope } from "./project-scope.ts";
 
-export type Role = "viewer" | "agent" | "operator";
+export const ROLES = ["viewer", "agent", "operator"] as const;
+export type Role = (typeof ROLES)[number];
 
-/** Whom a key stands for. Keys of `API_KEYS` are operators of all projects. */
-export interface Identity {
+/** Whom a key or token stands for, and what it may. Every edge asks the functions below, and nothing else. */
+export interface Principal {
   readonly role: Role;
-  /** First 8 hex digits of the key's SHA-256: enough to tell keys apart in logs, useless to log in with. */
+  /** An operator's is all projects. */
+  readonly scope: ProjectScope;
+  /** Names the key and is no part of it: a managed key's id, `config:<fingerprint>`, `token:<fingerprint>`. */
   readonly keyId: string;
+  /**
+   * First 8 hex digits of a SHA-256, of the key or of the token's subject: enough to tell keys apart in logs and changes,
+   * useless to log in with.
+   */
+  readonly fingerprint: string;
+  /** Of a token: what it was signed with, and until when it holds (milliseconds since 1970). */
+  readonly token?: { readonly signer: string; readonly expiresAt: number };
 }
 
-/** Known keys, as digests only. */
-export class Keys {
-  readonly #digests: readonly Buffer[];
-  readonly #open: boolean;
+/** The answer to whatever a known key may not, the same whether what was asked for exists or not. */
+export const NOT_AUTHORIZED = refuse("FORBIDDEN", "Not Authorized");
 
-  /** @param open any key or none is taken: development without keys, on loopback */
-  constructor(keys: readonly string[], open: boolean) {
-    this.#digests = keys.map(digest);
-    this.#open = open;
-  }
-
-  /** The identity of a key, or undefined. The work does not depend on how much of a key is right. */
-  identify(key: string | undefined): Identity | undefined {
-    if (this.#open) return { role: "operator", keyId: "development" };
-    const given = digest(key ?? "");
-    let known = false;
-    for (const candidate of this.#digests) known = timingSafeEqual(candidate, given) || known;
-    return known && key !== undefined ? { role: "operator", keyId: given.toString("hex").slice(0, 8) } : undefined;
-  }
+export function mayRead({ scope }: Principal, projectId: string): boolean {
+  return scope.has(projectId);
 }
 
-function digest(key: string): Buffer {
-  return createHash("sha256").update(key).digest();
+export function mayWrite(principal: Principal, projectId: string): boolean {
+  return isWriter(principal) && principal.scope.has(projectId);
 }
 
-/** The key of a request: `X-Api-Key`, or `Authorization: Bearer`. Two that differ are worse than none. */
-export function keyFromHeaders(headers: {
-  readonly [name: string]: string | string[] | undefined;
-}): { readonly key: string | undefined } | { readonly ambiguous: true } {
-  const direct = headers["x-api-key"];
-  const bearer = /^Bearer +(\S+)$/i.exec(single(headers.authorization) ?? "")?.[1];
-  const key = single(direct);
-  if (key !== undefined && bearer !== undefined && key !== bearer) return { ambiguous: true };
-  return { key: key ?? bearer };
+/** Agents and operators change things, and connect as agents. */
+export function isWriter({ role }: Principal): boolean {
+  return role !== "viewer";
 }
 
-const KEY_PARAMETER = /^((x[_-])?api[_-]?key|key|(access_)?token|jwt|auth(orization)?)$/i;
-
-/** Whether people put keys into URLs under this name, where proxies and histories keep them. */
-export function isKeyParameter(name: string): boolean {
-  return KEY_PARAMETER.test(name);
-}
-
-function single(value: string | string[] | undefined): string | undefined {
-  return Array.isArray(value) ? value[0] : value;
+export function isOperator({ role }: Principal): boolean {
+  return role === "operator";
 }

@@ -1,5 +1,7 @@
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from "express";
 import helmet from "helmet";
+import type { Principal } from "../domain/access.ts";
+import { withoutKeys } from "../domain/credentials.ts";
 import { DRAINING } from "../drain/refusal.ts";
 import { authenticate } from "./auth.ts";
 import { cors, refuseStrangers } from "./cors.ts";
@@ -10,6 +12,7 @@ import { refuseKeyInUrl } from "./query.ts";
 import { assignRequestId, requestIdOf } from "./request-id.ts";
 import { adminResources } from "./routes/admin.ts";
 import { healthResources } from "./routes/health.ts";
+import { keyResources } from "./routes/keys.ts";
 import { projectResources } from "./routes/projects.ts";
 import { sessionResources } from "./routes/sessions.ts";
 import { taskResources } from "./routes/tasks.ts";
@@ -39,7 +42,7 @@ export function createHttpApp(deps: HttpDeps): Express {
   mount(app, healthResources(deps));
   app.all("/", refuseUnknownPath);
   app.use(authenticate(deps.keys));
-  mount(app, adminResources(deps));
+  mount(app, [...adminResources(deps), ...keyResources(deps)]);
   app.use(refuseWhenHeld(deps));
   mount(app, [...sessionResources(deps), ...taskResources(deps), ...projectResources(deps)]);
   app.use(refuseUnknownPath);
@@ -56,10 +59,10 @@ function logRequest({ log, clock }: HttpDeps): RequestHandler {
       const fields = {
         request_id: requestIdOf(response),
         method: request.method,
-        path: path.slice(0, 300),
+        path: withoutKeys(path).slice(0, 300),
         status: response.writableFinished ? response.statusCode : 499,
         ms: Math.round(clock.monotonic() - started),
-        key_id: (response.locals.identity as { keyId: string } | undefined)?.keyId,
+        fingerprint: (response.locals.principal as Principal | undefined)?.fingerprint,
         ip: request.ip,
       };
       log.debug(fields, "request");

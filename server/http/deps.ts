@@ -1,8 +1,9 @@
 import type { Limits } from "../../shared/limits.ts";
-import type { Keys } from "../domain/access.ts";
 import type { Origins } from "../domain/origins.ts";
 import type { Drain } from "../drain/drain.ts";
 import type { Snapshots } from "../following/snapshots.ts";
+import type { KeyAdmin } from "../keys/key-admin.ts";
+import type { KeyRing } from "../keys/key-ring.ts";
 import type { Heartbeats } from "../liveness/heartbeats.ts";
 import type { Clock, FanOut, Logger } from "../ports.ts";
 import type { DatabaseTrouble, Queries } from "../queries/ports.ts";
@@ -18,7 +19,8 @@ export interface Health {
 
 /** What the HTTP edge needs. */
 export interface HttpDeps {
-  readonly keys: Keys;
+  readonly keys: Pick<KeyRing, "identify">;
+  readonly keyAdmin: KeyAdmin;
   readonly writer: Pick<Writer, "submit">;
   readonly projects: Projects;
   readonly snapshots: Snapshots;

@@ -2,20 +2,20 @@ import type { Express, Request, RequestHandler, Response } from "express";
 import type { z } from "zod";
 import type { Actor } from "../../shared/entities.ts";
 import { parseInput } from "../../shared/validate.ts";
-import type { Identity } from "../domain/access.ts";
+import { isOperator, isWriter, NOT_AUTHORIZED, type Principal } from "../domain/access.ts";
 import { DRAINING } from "../drain/refusal.ts";
 import { accepted, type Outcome, refused } from "../writer/outcome.ts";
-import { identityOf } from "./auth.ts";
+import { principalOf } from "./auth.ts";
 import { hasBody, JSON_TYPES, readJson } from "./body.ts";
 import type { HttpDeps } from "./deps.ts";
-import { FORBIDDEN, type HttpRefusal, refuseMethod, sendProblem, TIMEOUT } from "./problem.ts";
+import { type HttpRefusal, refuseMethod, sendProblem, TIMEOUT } from "./problem.ts";
 import { parseQuery } from "./query.ts";
 import { requestIdOf } from "./request-id.ts";
 
 /** A request as a handler sees it: parameters are validated text, nothing of HTTP but a header it asks for. */
 export interface Call<Query> {
   readonly requestId: string;
-  readonly identity: Identity;
+  readonly principal: Principal;
   readonly actor: Actor;
   /** Placeholders of the path, not validated yet. */
   readonly path: Readonly<Record<string, string>>;
@@ -59,7 +59,7 @@ export function writing<Q extends z.ZodType, B extends z.ZodType>(
   handler: (call: CallWithBody<z.infer<Q>, z.infer<B>>) => Promise<Answer>,
 ): RequestHandler {
   return answering(deps, async (request, response) => {
-    if (identityOf(response).role === "viewer") return refused(FORBIDDEN);
+    if (!isWriter(principalOf(response))) return refused(NOT_AUTHORIZED);
     if (deps.drain.isDraining) return refused(DRAINING);
     const call = readCall(deps, schemas.query, request, response);
     if (!call.ok) return call;
@@ -83,11 +83,19 @@ export function operating<Q extends z.ZodType>(
   handler: (call: Call<z.infer<Q>>) => Promise<Answer>,
 ): RequestHandler {
   return answering(deps, async (request, response) => {
-    if (identityOf(response).role !== "operator") return refused(FORBIDDEN);
+    if (!isOperator(principalOf(response))) return refused(NOT_AUTHORIZED);
     if (deps.drain.isDraining) return refused(DRAINING);
     const call = readCall(deps, querySchema, request, response);
     return call.ok ? handler(call.value) : call;
   });
+}
+
+/** Lets operators alone through to a handler. */
+export function forOperators(handler: RequestHandler): RequestHandler {
+  return (request, response, next) => {
+    if (isOperator(principalOf(response))) return handler(request, response, next);
+    sendProblem(response, NOT_AUTHORIZED, requestIdOf(response));
+  };
 }
 
 /** A request about the hub itself, answered also while it drains; a body may be left out. For operators. */
@@ -97,7 +105,7 @@ export function administering<B extends z.ZodType>(
   handler: (body: z.infer<B>) => Promise<Answer> | Answer,
 ): RequestHandler {
   return answering(deps, async (request, response) => {
-    if (identityOf(response).role !== "operator") return refused(FORBIDDEN);
+    if (!isOperator(principalOf(response))) return refused(NOT_AUTHORIZED);
     const query = parseQuery(request.url);
     if (!query.ok) return query;
     const raw = hasBody(request) ? await readJson(request, JSON_TYPES, deps.limits.frame_bytes) : accepted({});
@@ -117,13 +125,13 @@ function readCall<Q extends z.ZodType>(
   if (!given.ok) return given;
   const query = parseInput(querySchema, given.value, limits);
   if (!query.ok) return query;
-  const identity = identityOf(response);
+  const principal = principalOf(response);
   return {
     ok: true,
     value: {
       requestId: requestIdOf(response),
-      identity,
-      actor: { kind: identity.role === "agent" ? "agent" : "operator", id: `key:${identity.keyId}` },
+      principal,
+      actor: { kind: principal.role === "agent" ? "agent" : "operator", id: `key:${principal.fingerprint}` },
       path: request.params as Record<string, string>,
       query: query.value,
       header: (name) => request.get(name),
@@ -161,16 +169,20 @@ export interface Resource {
   readonly get?: RequestHandler;
   readonly post?: RequestHandler;
   readonly patch?: RequestHandler;
+  readonly delete?: RequestHandler;
 }
 
 /** Every other method of the path is 405. Express answers HEAD with the GET. */
 export function mount(app: Express, resources: readonly Resource[]): void {
-  for (const { path, get, post, patch } of resources) {
+  for (const { path, get, post, patch, delete: remove } of resources) {
     const route = app.route(path);
     if (get !== undefined) route.get(get);
     if (post !== undefined) route.post(post);
     if (patch !== undefined) route.patch(patch);
-    const methods = [get && "GET, HEAD", post && "POST", patch && "PATCH"].filter((method) => method !== undefined);
+    if (remove !== undefined) route.delete(remove);
+    const methods = [get && "GET, HEAD", post && "POST", patch && "PATCH", remove && "DELETE"].filter(
+      (method) => method !== undefined,
+    );
     route.all((request, response) =>
       sendProblem(response, refuseMethod(request.method, methods.join(", ")), requestIdOf(response)),
     );

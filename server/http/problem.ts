@@ -48,8 +48,6 @@ export const UNAUTHENTICATED: HttpRefusal = {
   },
 };
 
-export const FORBIDDEN: Refusal = refuse("FORBIDDEN", "Not Authorized");
-
 export const FORBIDDEN_ORIGIN: Refusal = refuse(
   "FORBIDDEN",
   "without API keys the hub serves this machine's own pages and programs only; set API_KEYS, or CORS_ALLOW_ORIGINS",

@@ -1,7 +1,7 @@
 import type { RequestHandler } from "express";
 import { z } from "zod";
 import { refuse } from "../../shared/errors.ts";
-import { isKeyParameter } from "../domain/access.ts";
+import { isKeyParameter } from "../domain/credentials.ts";
 import { accepted, type Outcome, refused } from "../writer/outcome.ts";
 import { invalid, sendProblem } from "./problem.ts";
 import { requestIdOf } from "./request-id.ts";

@@ -1,5 +1,6 @@
 import { isFinal, type Session, type Task } from "../../shared/entities.ts";
 import { sessionKey, taskKey } from "../../shared/ids.ts";
+import type { ProjectScope } from "../domain/project-scope.ts";
 import { Family, type SessionRecord, type TaskRecord } from "../domain/records.ts";
 import type { ProjectionBatch, Projections, ProjectMark, WindowedDocuments } from "../ports.ts";
 import { frozenCopy } from "./frozen-copy.ts";
@@ -76,10 +77,13 @@ export class MemoryProjections implements Projections {
     return { sessions, tasks: tasks.filter(({ entity }) => shown.has(entity.session_id)) };
   }
 
-  async findSessionsById(sessionId: string): Promise<{ projectId: string; incarnation: number }[]> {
+  async findSessionsById(
+    sessionId: string,
+    scope: ProjectScope,
+  ): Promise<{ projectId: string; incarnation: number }[]> {
     return [...this.#documents.sessions.values()]
       .map(({ entity }) => entity)
-      .filter((entity) => entity.session_id === sessionId)
+      .filter((entity) => entity.session_id === sessionId && scope.has(entity.project_id))
       .sort((a, b) => (a.created_at < b.created_at ? 1 : a.created_at > b.created_at ? -1 : 0))
       .slice(0, 20)
       .map(({ project_id, incarnation }) => ({ projectId: project_id, incarnation }));

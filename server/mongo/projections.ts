@@ -1,5 +1,6 @@
 import type { mongo } from "mongoose";
 import { sessionKey } from "../../shared/ids.ts";
+import type { ProjectScope } from "../domain/project-scope.ts";
 import { Family, type SessionRecord, type TaskRecord } from "../domain/records.ts";
 import type { ProjectionBatch, Projections, ProjectMark, WindowedDocuments } from "../ports.ts";
 import {
@@ -11,6 +12,7 @@ import {
   type TaskDocument,
 } from "./codec.ts";
 import { DURABLE, FAST, MAJORITY } from "./database.ts";
+import { inScope } from "./in-scope.ts";
 
 /** No id looks like this. */
 const NO_PROJECT = "/";
@@ -164,10 +166,13 @@ export class MongoProjections implements Projections {
     return { sessions, tasks };
   }
 
-  async findSessionsById(sessionId: string): Promise<{ projectId: string; incarnation: number }[]> {
+  async findSessionsById(
+    sessionId: string,
+    scope: ProjectScope,
+  ): Promise<{ projectId: string; incarnation: number }[]> {
     const found = await this.#sessions
       .find(
-        { session_id: sessionId },
+        { session_id: sessionId, ...inScope(scope) },
         { projection: { project_id: 1, incarnation: 1 }, readConcern: { level: "local" } },
       )
       .sort({ created_at: -1 })

@@ -2,12 +2,14 @@ import type mongoose from "mongoose";
 import type { Session, Task } from "../../shared/entities.ts";
 import { sessionKey } from "../../shared/ids.ts";
 import type { HeartbeatInfo } from "../../shared/messages/frames.ts";
+import type { ProjectScope } from "../domain/project-scope.ts";
 import type { LogChange } from "../domain/records.ts";
 import { within } from "../patience.ts";
 import type { HistoryEntry, ListPlace, Queries, SessionFilter, TaskFilter } from "../queries/ports.ts";
 import type { MongoBeats } from "./beats.ts";
 import { decodeSession, decodeTask, type SessionDocument, type TaskDocument } from "./codec.ts";
 import { type logKey, MAX_SEQ } from "./database.ts";
+import { inScope } from "./in-scope.ts";
 import type { Models } from "./models.ts";
 
 /** Bound of one query at the server, and of the wait for its answer. */
@@ -45,11 +47,11 @@ export class MongoQueries implements Queries {
     return found === null ? undefined : decodeSession(found).entity;
   }
 
-  async findSessionsById(sessionId: string, limit: number): Promise<Session[]> {
+  async findSessionsById(sessionId: string, scope: ProjectScope, limit: number): Promise<Session[]> {
     const found = await within(
       WAIT_MS,
       this.#models.sessions
-        .find({ session_id: sessionId }, null, DOCUMENTS)
+        .find({ session_id: sessionId, ...inScope(scope) }, null, DOCUMENTS)
         .sort({ created_at: -1 })
         .limit(limit)
         .lean<SessionDocument[]>(),
@@ -57,13 +59,18 @@ export class MongoQueries implements Queries {
     return found.map((document) => decodeSession(document).entity);
   }
 
-  async listSessions(filter: SessionFilter, after: ListPlace | undefined, limit: number): Promise<Session[]> {
+  async listSessions(
+    filter: SessionFilter,
+    scope: ProjectScope,
+    after: ListPlace | undefined,
+    limit: number,
+  ): Promise<Session[]> {
     const { min_recovery_attempts: attempts = 0, ...common } = filter;
     const found = await within(
       WAIT_MS,
       this.#models.sessions
         .find(
-          conditions<SessionDocument>(common, after, {
+          conditions<SessionDocument>(common, scope, after, {
             // Without the counter it is 0: then every session fits.
             ...(attempts > 0 ? { "metadata.recovery_attempts": { $gte: attempts } } : {}),
           }),
@@ -77,11 +84,16 @@ export class MongoQueries implements Queries {
     return found.map((document) => decodeSession(document).entity);
   }
 
-  async listTasks(filter: TaskFilter, after: ListPlace | undefined, limit: number): Promise<Task[]> {
+  async listTasks(
+    filter: TaskFilter,
+    scope: ProjectScope,
+    after: ListPlace | undefined,
+    limit: number,
+  ): Promise<Task[]> {
     const found = await within(
       WAIT_MS,
       this.#models.tasks
-        .find(conditions<TaskDocument>(filter, after), null, {
+        .find(conditions<TaskDocument>(filter, scope, after), null, {
           ...DOCUMENTS,
           // A session's tasks are few; left alone the planner may walk everybody's, from new to old.
           ...(filter.session_id === undefined ? {} : { hint: SESSION_TASKS }),
@@ -137,6 +149,7 @@ export class MongoQueries implements Queries {
 /** Only validated scalars get here; a value never becomes an operator. */
 function conditions<D>(
   filter: SessionFilter | TaskFilter,
+  scope: ProjectScope,
   after: ListPlace | undefined,
   more: Readonly<Record<string, unknown>> = {},
 ): mongoose.QueryFilter<D> {
@@ -151,10 +164,13 @@ function conditions<D>(
   };
   if (Object.keys(created).length > 0) result.created_at = created;
   if (updated_from !== undefined) result.updated_at = { $gte: new Date(updated_from) };
+  const both: Record<string, unknown>[] = [];
+  if (filter.project_id === undefined && !scope.isAll) both.push(inScope(scope));
   if (after !== undefined) {
     const at = new Date(after.created_at);
     // The first part bounds the range of the index, the second settles equal times.
-    result.$and = [{ created_at: { $lte: at } }, { $or: [{ created_at: { $lt: at } }, { _id: { $lt: after.key } }] }];
+    both.push({ created_at: { $lte: at } }, { $or: [{ created_at: { $lt: at } }, { _id: { $lt: after.key } }] });
   }
+  if (both.length > 0) result.$and = both;
   return result as mongoose.QueryFilter<D>;
 }

@@ -8,6 +8,8 @@ import { databaseOf } from "./database.ts";
 import { MongoHealth } from "./health.ts";
 import { MongoHeldSessions } from "./held-sessions.ts";
 import { MongoHubs } from "./hubs.ts";
+import { MongoKeyUses } from "./key-uses.ts";
+import { MongoKeys } from "./keys.ts";
 import { MongoLostSessions } from "./lost-sessions.ts";
 import { prepareDatabase } from "./prepare-database.ts";
 import { MongoProjections } from "./projections.ts";
@@ -39,7 +41,7 @@ export async function openStores(config: Config, uri: string, log: Logger, onPri
       onSlow: (method: string, ms: number) => log.warn({ method, duration_ms: ms }, "mongodb was slow"),
     };
     const { models, tokenSecret } = await prepareDatabase(connection, log, {
-      isAlone: config.MONGODB_URI === undefined,
+      isAlone: config.MONGODB_URI === undefined && config.MONGODB_URI_FILE === undefined,
     });
     const health = new MongoHealth(db);
     if (await health.isStandalone()) {
@@ -55,6 +57,8 @@ export async function openStores(config: Config, uri: string, log: Logger, onPri
       hubs: withPatience(new MongoHubs(db), patience),
       heldSessions: withPatience(new MongoHeldSessions(db), patience),
       lostSessions: withPatience(new MongoLostSessions(db), patience),
+      keys: withPatience(new MongoKeys(db), patience),
+      keyUses: withPatience(new MongoKeyUses(db), patience),
       queries: withPatience(new MongoQueries(models, beats), patience),
       close: () => connection.close(),
     };

@@ -1,6 +1,7 @@
 import { type Session, type Task, Timestamp } from "../../shared/entities.ts";
 import { refuseFields } from "../../shared/errors.ts";
 import { ID_PATTERN, sessionKey, taskKey } from "../../shared/ids.ts";
+import type { ProjectScope } from "../domain/project-scope.ts";
 import { accepted, type Outcome, refused } from "../writer/outcome.ts";
 import { type CursorScope, decodeCursor, encodeCursor } from "./cursor.ts";
 import type { ListPlace, Queries, SessionFilter, TaskFilter } from "./ports.ts";
@@ -21,20 +22,26 @@ export interface Page<T> {
 export function listSessions(
   queries: Queries,
   filter: SessionFilter,
+  scope: ProjectScope,
   request: PageRequest,
 ): Promise<Outcome<Page<Session>>> {
   return list(["sessions", { ...filter }], request, {
     parts: 2,
     keyOf: (session) => sessionKey(session.project_id, session.session_id),
-    read: (after, limit) => queries.listSessions(filter, after, limit),
+    read: (after, limit) => queries.listSessions(filter, scope, after, limit),
   });
 }
 
-export function listTasks(queries: Queries, filter: TaskFilter, request: PageRequest): Promise<Outcome<Page<Task>>> {
+export function listTasks(
+  queries: Queries,
+  filter: TaskFilter,
+  scope: ProjectScope,
+  request: PageRequest,
+): Promise<Outcome<Page<Task>>> {
   return list(["tasks", { ...filter }], request, {
     parts: 3,
     keyOf: (task) => taskKey(task.project_id, task.session_id, task.task_id),
-    read: (after, limit) => queries.listTasks(filter, after, limit),
+    read: (after, limit) => queries.listTasks(filter, scope, after, limit),
   });
 }
 

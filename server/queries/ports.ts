@@ -1,5 +1,6 @@
 import type { Liveness, Session, SessionStatus, Task, TaskStatus } from "../../shared/entities.ts";
 import type { HeartbeatInfo } from "../../shared/messages/frames.ts";
+import type { ProjectScope } from "../domain/project-scope.ts";
 import type { LogChange } from "../domain/records.ts";
 
 /** Filters given together must all hold; times are ISO 8601 UTC. */
@@ -45,11 +46,16 @@ export interface HistoryEntry {
  */
 export interface Queries {
   findSession(projectId: string, sessionId: string): Promise<Session | undefined>;
-  /** Sessions with this id in any project, newest first, at most `limit`. */
-  findSessionsById(sessionId: string, limit: number): Promise<Session[]>;
-  /** Newest first, only what comes after the place. */
-  listSessions(filter: SessionFilter, after: ListPlace | undefined, limit: number): Promise<Session[]>;
-  listTasks(filter: TaskFilter, after: ListPlace | undefined, limit: number): Promise<Task[]>;
+  /** Sessions with this id in these projects, newest first, at most `limit`. */
+  findSessionsById(sessionId: string, scope: ProjectScope, limit: number): Promise<Session[]>;
+  /** Of these projects, newest first, only what comes after the place. */
+  listSessions(
+    filter: SessionFilter,
+    scope: ProjectScope,
+    after: ListPlace | undefined,
+    limit: number,
+  ): Promise<Session[]>;
+  listTasks(filter: TaskFilter, scope: ProjectScope, after: ListPlace | undefined, limit: number): Promise<Task[]>;
   /** Entries with from_seq < `beforeSeq` that touch the session, newest first, with its own changes only. */
   readHistory(
     projectId: string,

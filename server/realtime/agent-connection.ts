@@ -38,7 +38,7 @@ export class AgentConnection implements OwnerConnection {
 
   /** Who acts in the changes that come from here. */
   actor(): Actor {
-    return { kind: "agent", id: this.peer.agentId ?? `key:${this.peer.identity.keyId}` };
+    return { kind: "agent", id: this.peer.agentId ?? `key:${this.peer.principal.fingerprint}` };
   }
 
   fenced(message: Fenced): void {

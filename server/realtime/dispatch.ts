@@ -37,7 +37,7 @@ export interface DispatchOptions {
   readonly limits: Limits;
   readonly clock: Clock;
   readonly log: Logger;
-  /** `VALIDATION` refusals a minute that close a connection. */
+  /** `VALIDATION` and `UNAUTHENTICATED` refusals a minute that close a connection. */
   readonly maxRefusalsPerMinute: number;
   /** Requests of all connections that wait for their answer. */
   readonly unanswered: { count: number };
@@ -51,6 +51,8 @@ export interface DispatchEvents {
 }
 
 const MINUTE_MS = 60_000;
+/** Refusals that no client in order causes again and again: nonsense, and keys that are none. */
+const COUNTED: ReadonlySet<string> = new Set(["VALIDATION", "UNAUTHENTICATED"]);
 
 /**
  * The gate of one connection: every message that arrives is parsed, handled and answered here, and nothing that a
@@ -102,6 +104,11 @@ export class Dispatch<C extends { readonly id: string }> {
     return undefined;
   }
 
+  /** Nothing that still comes is looked at; what is under way is answered. */
+  end(): void {
+    this.#isOver = true;
+  }
+
   /** Answers an event without a look at it. */
   refuse(event: readonly unknown[], refusal: Refusal): void {
     if (!this.#isOver) this.#begin(event).refuseWith(refusal);
@@ -114,7 +121,7 @@ export class Dispatch<C extends { readonly id: string }> {
     const ack = typeof last === "function" ? (last as Ack) : undefined;
     const refuseWith = (refusal: Refusal) => {
       ack?.({ ok: false, error: errorBody(refusal, requestId) });
-      if (refusal.code === "VALIDATION") this.#countRefusal();
+      if (COUNTED.has(refusal.code)) this.#countRefusal();
       this.#events.onAnswered();
     };
     return { ack, refuseWith, requestId };
@@ -157,7 +164,7 @@ export class Dispatch<C extends { readonly id: string }> {
     }
     this.#refusals += 1;
     if (this.#refusals < this.#options.maxRefusalsPerMinute) return;
-    this.#isOver = true;
+    this.end();
     this.#events.onTooManyErrors();
   }
 }

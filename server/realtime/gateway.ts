@@ -4,13 +4,14 @@ import { ERRORS, errorBody, type Refusal, refuse } from "../../shared/errors.ts"
 import type { Limits } from "../../shared/limits.ts";
 import type { ModeFrame } from "../../shared/messages/frames.ts";
 import type { Lease } from "../../shared/messages/lease.ts";
-import type { Closing, Welcome } from "../../shared/messages/notices.ts";
+import type { Closing, Expiring, Welcome } from "../../shared/messages/notices.ts";
 import { AGENTS_NAMESPACE, VIEWERS_NAMESPACE } from "../../shared/protocol.ts";
 import type { BOUNDS } from "../bounds.ts";
-import type { Keys } from "../domain/access.ts";
+import type { Principal } from "../domain/access.ts";
 import type { Origins } from "../domain/origins.ts";
 import type { Movable } from "../drain/move.ts";
 import { DRAINING } from "../drain/refusal.ts";
+import type { KeyRing } from "../keys/key-ring.ts";
 import type { Clock, Logger } from "../ports.ts";
 import { pause } from "../timing.ts";
 import { AcceptBrake } from "./accept-brake.ts";
@@ -18,6 +19,7 @@ import { AgentConnection } from "./agent-connection.ts";
 import { Dispatch, type DispatchOptions, type Route } from "./dispatch.ts";
 import { authenticate, type Peer } from "./handshake.ts";
 import { jsonParser } from "./json-parser.ts";
+import { KeyWatch } from "./key-watch.ts";
 import { LoopLag } from "./loop-lag.ts";
 import { EngineOutbox, transportSocket } from "./outbox.ts";
 import { RequestGate } from "./request-gate.ts";
@@ -28,7 +30,7 @@ import { ViewerConnection } from "./viewer-connection.ts";
 
 export interface GatewayOptions {
   readonly hubId: string;
-  readonly keys: Keys;
+  readonly keys: KeyRing;
   readonly limits: Limits;
   readonly bounds: typeof BOUNDS;
   /** What agents are told now. */
@@ -70,6 +72,11 @@ const TOO_BIG = 1009;
 const UPGRADE_PAUSE_MS = 2_000;
 const FULL_PAUSE_MS = 10_000;
 const REFUSALS_PER_MINUTE = 100;
+const TOO_MANY_ERRORS: Closing = {
+  code: "TOO_MANY_ERRORS",
+  message: `${REFUSALS_PER_MINUTE} malformed requests within a minute`,
+  reconnect: false,
+};
 /** How long a refused or told-off client may take to read why, before its connection is cut. */
 const FAREWELL_MS = 500;
 /** A word to all agents goes out in portions, so that the turn of the event loop stays short. */
@@ -101,6 +108,7 @@ export class Gateway {
   readonly #viewers: Namespace;
   #mode: ModeFrame = { mode: "live" };
   readonly #slow: SlowConsumers;
+  readonly #keyWatch: KeyWatch;
   /** Engine connections that have sent a CONNECT. */
   readonly #claimed = new WeakSet<object>();
   readonly #upgrades: UpgradeQueue;
@@ -112,6 +120,7 @@ export class Gateway {
 
   constructor(options: GatewayOptions) {
     this.#options = options;
+    this.#keyWatch = new KeyWatch(options);
     this.#slow = new SlowConsumers({ ...options, queueBytes: options.limits.queue_bytes });
     this.#upgrades = new UpgradeQueue(options.bounds);
     this.#lag = new LoopLag(options);
@@ -147,6 +156,7 @@ export class Gateway {
 
   /** Takes connections of this server from now on. */
   open(http: HttpServer, routes: Routes): void {
+    this.#keyWatch.start();
     this.#accept(this.#agents, routes.agents, (socket, peer) => {
       const consumer = this.#consumer(socket);
       const connection = new AgentConnection(socket.id, peer, (event, ...message) => {
@@ -240,6 +250,11 @@ export class Gateway {
     return this.#agents.sockets.size;
   }
 
+  /** Whose connections are open, one for each. */
+  principals(): Iterable<Principal> {
+    return this.#keyWatch.principals();
+  }
+
   /** Tells every agent its new lease; one that is overtaken by a newer one ends early. */
   async tellLease(lease: Lease): Promise<void> {
     this.#told = lease;
@@ -253,6 +268,7 @@ export class Gateway {
   /** After the drain: the library throws away what is not sent to those who are still connected. */
   async close(): Promise<void> {
     this.#slow.stop();
+    this.#keyWatch.stop();
     this.#lag.stop();
     this.#upgrades.stop();
     if (this.#io.engine !== undefined) await this.#io.close();
@@ -279,23 +295,34 @@ export class Gateway {
   ): void {
     const peers = new WeakMap<Socket, Peer>();
     namespace.use((socket, next) => {
-      const peer = this.#greetSafely(socket);
-      if ("code" in peer) {
-        refuseConnect(socket, next, peer);
-        return;
-      }
-      peers.set(socket, peer);
-      next();
+      void this.#greetSafely(socket).then((peer) => {
+        if ("code" in peer) {
+          refuseConnect(socket, next, peer);
+          return;
+        }
+        peers.set(socket, peer);
+        next();
+      });
     });
     namespace.on("connection", (socket) => {
       const peer = peers.get(socket);
       if (peer === undefined) return;
       const { connection, consumer, intake } = begin(socket, peer);
       const dispatch = new Dispatch(connection, routes, this.#dispatchOptions(), {
-        onTooManyErrors: () => this.#sendAway(socket),
+        onTooManyErrors: () => sendAway(socket, TOO_MANY_ERRORS),
         onAnswered: () => void this.#isSlow(socket, consumer),
       });
       const take = intake(dispatch);
+      const watched = {
+        peer,
+        expiring: (message: Expiring) => void socket.emit("expiring", message),
+        end: (reason: Closing) => {
+          dispatch.end();
+          if (reason.reconnect) sayGoodbye(socket, reason);
+          else sendAway(socket, reason);
+        },
+      };
+      this.#keyWatch.add(watched);
       // As middleware that never calls next: the event is ours, and no listener of the library sees it. Events that
       // came in one read with the end of the connection arrive after it.
       socket.use((event) => {
@@ -304,6 +331,7 @@ export class Gateway {
       // Leaving the namespace must not leave an open connection behind.
       socket.on("disconnect", () => {
         this.#slow.forget(consumer);
+        this.#keyWatch.forget(watched);
         socket.conn.close();
       });
       socket.emit("welcome", this.#welcome(peer));
@@ -317,16 +345,16 @@ export class Gateway {
   }
 
   /** What is thrown in here would end the process, and nobody has shown a key yet. */
-  #greetSafely(socket: Socket): Peer | Refusal {
+  async #greetSafely(socket: Socket): Promise<Peer | Refusal> {
     try {
-      return this.#greet(socket);
+      return await this.#greet(socket);
     } catch (error) {
       this.#options.log.error({ err: error }, "a CONNECT could not be judged");
       return refuse("INTERNAL", "internal error");
     }
   }
 
-  #greet(socket: Socket): Peer | Refusal {
+  async #greet(socket: Socket): Promise<Peer | Refusal> {
     const { conn, handshake } = socket;
     // One namespace per connection: a flood of CONNECTs must not become a flood of sockets.
     if (this.#claimed.has(conn)) {
@@ -335,8 +363,10 @@ export class Gateway {
     }
     this.#claimed.add(conn);
     if (this.#options.isDraining()) return DRAINING;
-    const peer = authenticate(handshake, this.#options.keys);
+    // Reads all of the request before it waits for anything.
+    const greeted = authenticate(handshake, this.#options.keys, socket.nsp.name);
     forgetRequest(socket);
+    const peer = await greeted;
     // After the key, which costs microseconds: strangers must not use up what agents need to come back.
     return "code" in peer ? peer : (this.#overload() ?? peer);
   }
@@ -353,15 +383,17 @@ export class Gateway {
   }
 
   #welcome(peer: Peer): Welcome {
-    const { hubId, clock, limits, lease, stalledAfterMs } = this.#options;
+    const { hubId, clock, keys, limits, lease, stalledAfterMs } = this.#options;
+    const expiresAt = keys.expiryOf(peer.principal);
     return {
       protocol: peer.protocol,
       hub_id: hubId,
       time: new Date(clock.now()).toISOString(),
-      role: peer.identity.role,
+      role: peer.principal.role,
       limits,
       lease: lease(),
       stalled_after_ms: stalledAfterMs,
+      ...(expiresAt === undefined ? {} : { expires_at: new Date(expiresAt).toISOString() }),
     };
   }
 
@@ -407,16 +439,17 @@ export class Gateway {
     };
     sayGoodbye(socket, message);
   }
+}
 
-  #sendAway(socket: Socket): void {
-    const message: Closing = {
-      code: "TOO_MANY_ERRORS",
-      message: `${REFUSALS_PER_MINUTE} malformed requests within a minute`,
-      reconnect: false,
-    };
-    socket.emit("closing", message);
-    void pause(FAREWELL_MS).then(() => socket.disconnect(true));
-  }
+/** Tells why, lets it be read, and closes. The client stays away; one that reads nothing is cut off all the same. */
+function sendAway(socket: Socket, reason: Closing): void {
+  socket.emit("closing", reason);
+  void pause(FAREWELL_MS).then(async () => {
+    const transport = transportSocket(socket.conn);
+    socket.disconnect(true);
+    await pause(FAREWELL_MS);
+    transport?.terminate();
+  });
 }
 
 /** Takes nothing more from now on, and ends when the last word has left, or soon. The client comes back by itself. */

@@ -1,13 +1,22 @@
 import type { IncomingMessage } from "node:http";
 import { type Refusal, refuse, refuseFields } from "../../shared/errors.ts";
 import { HandshakeAuth } from "../../shared/messages/handshake.ts";
-import { PROTOCOL_VERSION, type ProtocolRange, protocolFor, spokenBy } from "../../shared/protocol.ts";
+import {
+  AGENTS_NAMESPACE,
+  PROTOCOL_VERSION,
+  type ProtocolRange,
+  protocolFor,
+  spokenBy,
+} from "../../shared/protocol.ts";
 import { parseInput } from "../../shared/validate.ts";
-import { type Identity, isKeyParameter, type Keys, keyFromHeaders } from "../domain/access.ts";
+import { isWriter, NOT_AUTHORIZED, type Principal } from "../domain/access.ts";
+import { isKeyParameter, keyFromHeaders } from "../domain/credentials.ts";
+import type { KeyRing } from "../keys/key-ring.ts";
 
 /** Who is at the other end of a connection. */
 export interface Peer {
-  readonly identity: Identity;
+  /** Another one of the same rights after `auth:refresh`. */
+  principal: Principal;
   /** The version of the protocol that both speak. */
   readonly protocol: number;
   readonly agentId: string | undefined;
@@ -22,8 +31,15 @@ interface Handshake {
   readonly query: Readonly<Record<string, unknown>>;
 }
 
-/** Checks a CONNECT: key, protocol version, the client's names for itself. */
-export function authenticate(handshake: Handshake, keys: Keys, protocols: ProtocolRange = PROTOCOLS): Peer | Refusal {
+export const INVALID_KEY = refuse("UNAUTHENTICATED", "Invalid API Key; send X-Api-Key or Authorization: Bearer");
+
+/** Checks a CONNECT: key, protocol version, the client's names for itself, whether its role may be here. */
+export async function authenticate(
+  handshake: Handshake,
+  keys: Pick<KeyRing, "identify">,
+  namespace: string,
+  protocols: ProtocolRange = PROTOCOLS,
+): Promise<Peer | Refusal> {
   if (Object.keys(handshake.query).some(isKeyParameter)) {
     return refuse("VALIDATION", "send the key in auth or a header, never in the URL", { reason: "KEY_IN_URL" });
   }
@@ -35,16 +51,15 @@ export function authenticate(handshake: Handshake, keys: Keys, protocols: Protoc
     "ambiguous" in fromHeaders ||
     (keyOfAuth !== undefined && fromHeaders.key !== undefined && fromHeaders.key !== keyOfAuth);
   if (ambiguous) return refuse("VALIDATION", "two different keys were sent", { reason: "AMBIGUOUS_KEY" });
-  const identity = keys.identify(keyOfAuth ?? fromHeaders.key);
-  if (identity === undefined) {
-    return refuse("UNAUTHENTICATED", "Invalid API Key; send X-Api-Key or Authorization: Bearer");
-  }
+  const principal = await keys.identify(keyOfAuth ?? fromHeaders.key);
+  if (principal === undefined) return INVALID_KEY;
+  if (namespace === AGENTS_NAMESPACE && !isWriter(principal)) return NOT_AUTHORIZED;
   const protocol = protocolFor(asked, protocols);
   if (protocol === undefined) {
     const message = `is ${asked ?? "not said, so 1"}, this hub speaks ${rangeText(protocols)}`;
     return refuseFields([{ field: "protocol", message }]);
   }
-  return { identity, protocol, agentId: agent_id, client };
+  return { principal, protocol, agentId: agent_id, client };
 }
 
 function rangeText({ oldest, newest }: ProtocolRange): string {

@@ -3,8 +3,8 @@ import { ID_PATTERN } from "../../shared/ids.ts";
 import { BOUNDS } from "../bounds.ts";
 import type { Entry, LogChange } from "../domain/records.ts";
 
-/** What hubs say to one another beside entries: "I hear myself", "look whether you missed something". */
-export type Note = "probe" | "behind";
+/** What hubs say beside entries: "I hear myself", "look whether you missed something", "keys have changed". */
+export type Note = "probe" | "behind" | "keys";
 
 /**
  * An entry between hubs, form 1: `[1][tag, 8 bytes][MAC, 16 bytes][the entry as JSON]`. A note is the same without the

@@ -1,7 +1,7 @@
 import { createShardedAdapter } from "@socket.io/redis-adapter";
 import type { BOUNDS } from "../bounds.ts";
 import type { Entry } from "../domain/records.ts";
-import type { FanOut, FanOutCounts, FanOutState, Logger } from "../ports.ts";
+import type { FanOut, FanOutCounts, FanOutState, KeyNotes, Logger } from "../ports.ts";
 import { pause } from "../timing.ts";
 import { EntryWire, type Note } from "./entry-wire.ts";
 import { RedisLink } from "./redis-link.ts";
@@ -34,13 +34,14 @@ interface Options {
  * `live` is proven, not assumed: a probe that goes the way of every entry has to come back, at first after each
  * subscription and then again and again. A connection that is open but silent looks healthy to everything else.
  */
-export class RedisFanOut implements FanOut {
+export class RedisFanOut implements FanOut, KeyNotes {
   readonly #counts = { received: 0, garbage: 0, dropped: 0 };
   readonly #options: Options;
   readonly #wire: EntryWire;
   readonly #link: RedisLink;
   readonly #onEntry: ((entry: Entry, bytes: number) => void)[] = [];
   readonly #onDoubt: (() => void)[] = [];
+  readonly #onKeys: (() => void)[] = [];
   readonly #onState: ((state: FanOutState) => void)[] = [];
   readonly #timer: NodeJS.Timeout;
   #state: FanOutState = { mode: "degraded", reason: "Redis is not reached yet" };
@@ -73,6 +74,10 @@ export class RedisFanOut implements FanOut {
     namespace.on("probe", (message) => this.#isOurs("probe", message));
     namespace.on("behind", (message) => {
       if (this.#isOurs("behind", message)) this.#doubt();
+    });
+    namespace.on("keys", (message) => {
+      if (!this.#isOurs("keys", message)) return;
+      for (const listener of this.#onKeys) listener();
     });
     this.#timer = setInterval(() => this.#tick(), bounds.probeEveryMs);
   }
@@ -112,6 +117,14 @@ export class RedisFanOut implements FanOut {
 
   onDoubt(listener: () => void): void {
     this.#onDoubt.push(listener);
+  }
+
+  tellKeys(): void {
+    if (this.#link.canPublish(0)) this.#say("keys");
+  }
+
+  onKeys(listener: () => void): void {
+    this.#onKeys.push(listener);
   }
 
   onState(listener: (state: FanOutState) => void): void {

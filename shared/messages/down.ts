@@ -1,11 +1,12 @@
 import type { ChangesFrame, HeartbeatsFrame, ModeFrame, PositionFrame, ProjectReset } from "./frames.ts";
 import type { Lease } from "./lease.ts";
-import type { Closing, Drain, Fenced, SessionChanged, Welcome } from "./notices.ts";
+import type { Closing, Drain, Expiring, Fenced, SessionChanged, Welcome } from "./notices.ts";
 
 /** Everything a hub sends to an agent. */
 export interface HubToAgent {
   welcome: (message: Welcome) => void;
   closing: (message: Closing) => void;
+  expiring: (message: Expiring) => void;
   lease: (message: Lease) => void;
   fenced: (message: Fenced) => void;
   session: (message: SessionChanged) => void;
@@ -16,6 +17,7 @@ export interface HubToAgent {
 export interface HubToViewer {
   welcome: (message: Welcome) => void;
   closing: (message: Closing) => void;
+  expiring: (message: Expiring) => void;
   changes: (message: ChangesFrame) => void;
   heartbeats: (message: HeartbeatsFrame) => void;
   position: (message: PositionFrame) => void;

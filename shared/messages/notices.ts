@@ -14,6 +14,14 @@ export interface Welcome {
   readonly lease: Lease;
   /** Work that stands still for so long shows as `stalled`; 0: never. */
   readonly stalled_after_ms: number;
+  /** When the key or token of this connection expires; absent when it has no end. */
+  readonly expires_at?: string;
+}
+
+/** Hub → client: its key or token is about to expire; `auth:refresh` keeps the connection. */
+export interface Expiring {
+  readonly expires_at: string;
+  readonly expires_in_ms: number;
 }
 
 /** Hub → client: why the hub is about to end this connection. */

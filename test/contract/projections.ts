@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from "vitest";
+import { ProjectScope } from "../../server/domain/project-scope.ts";
 import type { SessionRecord, TaskRecord } from "../../server/domain/records.ts";
 import type { Projections } from "../../server/ports.ts";
 import type { Session, Task } from "../../shared/entities.ts";
@@ -135,11 +136,26 @@ export function projectionsContract(name: string, fresh: () => Promise<Projectio
         ],
         tasks: [],
       });
-      expect(await projections.findSessionsById("s")).toEqual([
+      expect(await projections.findSessionsById("s", ProjectScope.all)).toEqual([
         { projectId: "q", incarnation: 4 },
         { projectId: "p", incarnation: 1 },
       ]);
-      expect(await projections.findSessionsById("none")).toEqual([]);
+      expect(await projections.findSessionsById("none", ProjectScope.all)).toEqual([]);
+    });
+
+    test("[K8] a bare session_id is found in the projects of a key alone", async () => {
+      const projectIds = ["acme", "acme-", "acme-1", "acme-2", "acme.1", "acmeco", "other"];
+      await projections.write({
+        sessions: projectIds.map((project_id, index) => session({ project_id, created_at: atSecond(index) })),
+        tasks: [],
+      });
+      const find = async (...patterns: string[]) =>
+        (await projections.findSessionsById("s", new ProjectScope(patterns))).map(({ projectId }) => projectId);
+      expect(await find("acme-*")).toEqual(["acme-2", "acme-1", "acme-"]);
+      expect(await find("acme", "other")).toEqual(["other", "acme"]);
+      expect(await find("acme", "acme.*")).toEqual(["acme.1", "acme"]);
+      expect(await find("nobody")).toEqual([]);
+      expect(await find()).toEqual([]);
     });
   });
 }

@@ -234,7 +234,7 @@ async function lookFromElsewhere(hub: HubProcess): Promise<() => string> {
 }
 
 describe("canaries", { timeout: 240_000 }, () => {
-  test("[K11] [K41] go through every path and every fault, and come out nowhere", async () => {
+  test("[K11] [K27] go through every path and every fault, and come out nowhere", async () => {
     const scene = await openScene();
     const [hub, other] = scene.hubs;
     const seen = await lookFromElsewhere(hub);
@@ -273,7 +273,7 @@ describe("canaries", { timeout: 240_000 }, () => {
     expect(found(scene.redisTraffic(), secrets())).toEqual([]);
   });
 
-  test("[K41] with DEBUG_UNSAFE=1 libraries do print keys: the canaries can be found", async () => {
+  test("[K27] with DEBUG_UNSAFE=1 libraries do print keys: the canaries can be found", async () => {
     const { uri } = stage.database();
     const hub = await startHub({
       mongodbUri: uri,
@@ -292,7 +292,7 @@ describe("canaries", { timeout: 240_000 }, () => {
     ["a Redis URL that is none", { REDIS_URL: `http://:${SECRET.redisPassword}@h` }],
     ["keys that are none", { API_KEYS: `${SECRET.key},${SECRET.wrongKey}x` }],
     ["the same key twice", { API_KEYS: `${SECRET.key},${SECRET.key}` }],
-  ])("[K41] a start that fails, %s, shows none, with DEBUG=* either", async (_what, env) => {
+  ])("[K27] a start that fails, %s, shows none, with DEBUG=* either", async (_what, env) => {
     const attempt = await attemptStart(stage, {
       PORT: "0",
       API_KEYS: SECRET.key,

@@ -164,7 +164,7 @@ describe("state-hub run", () => {
     });
     expect([code, stdout]).toEqual([3, ""]);
     expect(stderr).toBe(
-      `state-hub: not reported: no hub answered at ${nowhere}; the hub knows nothing of session lost\n`,
+      `state-hub: not reported: no hub answers at ${nowhere} (ECONNREFUSED); the hub knows nothing of session lost\n`,
     );
   });
 

@@ -37,7 +37,7 @@ async function upgradeStatus(
 }
 
 describe("pages of other origins", () => {
-  test("[R61] [K12] a listed origin may use every method and header of the protocol, and no more", async () => {
+  test("[R46] [K12] a listed origin may use every method and header of the protocol, and no more", async () => {
     const own = await stage.hub({ env: { CORS_ALLOW_ORIGINS: `https://other.example,${PAGE}` } });
     const preflight = await rest(own, "OPTIONS /sessions/s", {
       key: null,
@@ -88,7 +88,7 @@ describe("pages of other origins", () => {
 });
 
 describe("a hub without keys, which a browser on this machine could use for any page", () => {
-  test("[K40] a page of another origin is refused even what needs no answer", async () => {
+  test("[K26] a page of another origin is refused even what needs no answer", async () => {
     const own = await stage.hub({ env: { ...OPEN_HUB, CORS_ALLOW_ORIGINS: PAGE } });
     await rest(own, "POST /sessions", { body: NEW });
     for (const origin of ["https://evil.example", "null", "http://127.0.0.1:1"]) {
@@ -105,7 +105,7 @@ describe("a hub without keys, which a browser on this machine could use for any 
     }
   });
 
-  test("[K40] a name that a page made its own by DNS is refused, those of this machine are served", async () => {
+  test("[K26] a name that a page made its own by DNS is refused, those of this machine are served", async () => {
     const own = await stage.hub({ env: OPEN_HUB });
     const port = new URL(own.url).port;
     const get = (host: string) =>
@@ -120,7 +120,7 @@ describe("a hub without keys, which a browser on this machine could use for any 
     }
   });
 
-  test("[K40] with keys a Host is only a name", async () => {
+  test("[K26] with keys a Host is only a name", async () => {
     const answer = await rawHttp(
       hub,
       `GET /sessions HTTP/1.1\r\nHost: any.example\r\nX-Api-Key: ${hub.key}\r\nConnection: close\r\n\r\n`,
@@ -129,7 +129,7 @@ describe("a hub without keys, which a browser on this machine could use for any 
   });
 });
 
-test("[R62] answers are data: never guessed at, framed, run or kept by others, whatever their status", async () => {
+test("[R47] answers are data: never guessed at, framed, run or kept by others, whatever their status", async () => {
   for (const [request, key] of [
     ["GET /sessions", hub.key],
     ["GET /sessions", null],
@@ -175,7 +175,7 @@ describe("keys in a URL", () => {
 });
 
 describe("requests that do not come to an end, or are none", () => {
-  test("[L8] [R60] headers of 16 KiB are read, more is 431 as a problem, and the connection closes", async () => {
+  test("[L8] [R45] headers of 16 KiB are read, more is 431 as a problem, and the connection closes", async () => {
     const request = (bytes: number) => {
       const head = "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Long: ";
       return `${head}${"x".repeat(bytes - head.length - 4)}\r\n\r\n`;
@@ -207,14 +207,14 @@ xyz
     ],
     ["a header in two lines", "GET /health HTTP/1.1\r\nHost: x\r\nX-A: b\r\n c\r\nX-B\r\n\r\n"],
     ["a NUL in a header", "GET /health HTTP/1.1\r\nHost: x\r\nX-Request-Id: a\0b\r\n\r\n"],
-  ])("[R60] %s is 400 as a problem, and closed", async (_what, bytes) => {
+  ])("[R45] %s is 400 as a problem, and closed", async (_what, bytes) => {
     const answer = await rawHttp(hub, bytes.replace("KEY", hub.key));
     expect(answer).toMatch(/^HTTP\/1\.1 400 /);
     expect(problemOf(answer)).toMatchObject({ status: 400, code: "VALIDATION" });
     expect((await rest(hub, "GET /sessions")).body.length).toBe(0);
   });
 
-  test("[R60] a client that offers HTTP/2 is served as it asks", async () => {
+  test("[R45] a client that offers HTTP/2 is served as it asks", async () => {
     const offer =
       "Connection: close, Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA";
     expect(await rawHttp(hub, `GET /health HTTP/1.1\r\nHost: x\r\n${offer}\r\n\r\n`)).toMatch(/^HTTP\/1\.1 200 /);
@@ -249,7 +249,7 @@ xyz
     return answer;
   }
 
-  test("[L8] [R60] a byte now and then does not keep a request alive: 408 as a problem, and closed", async () => {
+  test("[L8] [R45] a byte now and then does not keep a request alive: 408 as a problem, and closed", async () => {
     const read: RequestListener = (request, response) => request.resume().on("end", () => response.end("read"));
     const timeouts = { headersTimeout: 300, requestTimeout: 600, connectionsCheckingInterval: 50 };
     const port = await serve(read, timeouts);

@@ -140,7 +140,7 @@ describe("requests that are not as they should be", () => {
 
   test("[R4] unknown paths are 404, known ones with another method 405 with Allow", async () => {
     const hub = await stage.hub();
-    for (const path of ["/nowhere", "/sessions/1/2", "/SESSIONS", "/admin/keys", "/sessions/1/tasks/2"]) {
+    for (const path of ["/nowhere", "/sessions/1/2", "/SESSIONS", "/admin/none", "/sessions/1/tasks/2"]) {
       expect(await rest(hub, `GET ${path}`), path).toMatchObject({ status: 404, body: { code: "NOT_FOUND" } });
     }
     expect(await rest(hub, "GET /", { key: null })).toMatchObject({ status: 404 });
@@ -151,6 +151,7 @@ describe("requests that are not as they should be", () => {
       ["GET /sessions/1/close", "POST"],
       ["POST /projects/p/snapshot", "GET, HEAD"],
       ["POST /health", "GET, HEAD"],
+      ["POST /admin/keys/key-1", "DELETE"],
     ] as const) {
       const refused = await rest(hub, request, request.startsWith("GET") ? {} : { body: {} });
       expect(refused, request).toMatchObject({ status: 405, body: { code: "VALIDATION", status: 405 } });

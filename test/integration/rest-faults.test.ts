@@ -1,11 +1,13 @@
 import { createServer, type Server } from "node:http";
 import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
-import { Keys } from "../../server/domain/access.ts";
 import { Origins } from "../../server/domain/origins.ts";
+import { ProjectScope } from "../../server/domain/project-scope.ts";
 import { createHttpApp } from "../../server/http/app.ts";
 import type { HttpDeps } from "../../server/http/deps.ts";
 import { createHttpServer } from "../../server/http/http-server.ts";
+import { configuredKeys } from "../../server/keys/configured-keys.ts";
+import { KeyRing } from "../../server/keys/key-ring.ts";
 import { LOCAL_FAN_OUT } from "../../server/local-fan-out.ts";
 import { DEFAULT_LIMITS } from "../../shared/limits.ts";
 import { freshDatabase } from "../support/database.ts";
@@ -38,13 +40,21 @@ interface Edge {
   readonly lines: { readonly level: string; readonly fields: object; readonly message: string }[];
 }
 
+function ringOf(key: string): KeyRing {
+  const log = { debug() {}, info() {}, warn() {}, error() {} };
+  const ring = new KeyRing({ clock: { now: Date.now, monotonic: () => performance.now() }, log, isOpen: false });
+  ring.setKeys("API_KEYS", configuredKeys([key]));
+  return ring;
+}
+
 /** The HTTP edge alone, on parts that a test replaces. */
 async function edge(parts: Partial<HttpDeps>, timeouts?: Parameters<typeof createHttpServer>[1]): Promise<Edge> {
   const lines: Edge["lines"] = [];
   const line = (level: string) => (fields: object, message: string) => void lines.push({ level, fields, message });
   const never = () => new Promise<never>(() => {});
   const app = createHttpApp({
-    keys: new Keys([KEY], false),
+    keys: ringOf(KEY),
+    keyAdmin: {} as HttpDeps["keyAdmin"],
     writer: { submit: never },
     projects: {} as HttpDeps["projects"],
     snapshots: {} as HttpDeps["snapshots"],
@@ -146,7 +156,8 @@ describe("the edge when something behind it fails", () => {
   });
 
   test("[K7] a viewer's key reads but does not write", async () => {
-    const keys = { identify: () => ({ role: "viewer", keyId: "0" }) } as unknown as Keys;
+    const viewer = { role: "viewer", scope: ProjectScope.all, keyId: "0", fingerprint: "0" } as const;
+    const keys = { identify: () => viewer };
     const hub = await edge({ keys });
     for (const request of ["POST /sessions", "PATCH /sessions/s1", "POST /sessions/s1/close"]) {
       expect(await rest(hub, request, { body: NEW })).toMatchObject({

@@ -1,3 +1,4 @@
+import type { ProjectScope } from "../../server/domain/project-scope.ts";
 import type { Entry } from "../../server/domain/records.ts";
 import type { MemoryChangeLog } from "../../server/memory/change-log.ts";
 import type { MemoryProjections } from "../../server/memory/projections.ts";
@@ -241,8 +242,8 @@ export class FaultyProjections implements Projections {
     });
   }
 
-  findSessionsById(sessionId: string) {
-    return this.#wire.read(() => this.#projections.findSessionsById(sessionId));
+  findSessionsById(sessionId: string, scope: ProjectScope) {
+    return this.#wire.read(() => this.#projections.findSessionsById(sessionId, scope));
   }
 
   async #raise<T>(raise: () => Promise<T>): Promise<T> {

@@ -196,7 +196,7 @@ export class SlowViewer {
         this.cut();
       },
     };
-    const connection = new ViewerConnection(id, { identity: { role: "viewer", keyId: "k" } } as never, {
+    const connection = new ViewerConnection(id, { principal: { role: "viewer" } } as never, {
       outbox: queue,
       isSlow: () => slow.isSlow(consumer),
       sendChanges: (frame) => queue.push("changes", frame),

@@ -37,10 +37,10 @@ test("session names are ids, whatever the program is called", () => {
 });
 
 test("durations", () => {
-  expect(["500ms", "30s", "2m", "1h", "7", "0", "1.5s"].map(parseDuration)).toEqual([
-    500, 30_000, 120_000, 3_600_000, 7_000, 0, 1_500,
+  expect(["500ms", "30s", "2m", "1h", "7d", "7", "0", "1.5s"].map(parseDuration)).toEqual([
+    500, 30_000, 120_000, 3_600_000, 604_800_000, 7_000, 0, 1_500,
   ]);
-  for (const bad of ["", "s", "1d", "-1", "1 s"]) expect(() => parseDuration(bad)).toThrow();
+  for (const bad of ["", "s", "1w", "-1", "1 s"]) expect(() => parseDuration(bad)).toThrow();
 });
 
 test("positions", () => {

@@ -24,7 +24,7 @@ function parseError(): unknown {
   }
 }
 
-describe("[K41] of an error", () => {
+describe("[K27] of an error", () => {
   test.each([
     ["that carries a command", driverError()],
     ["of a JSON that could not be parsed", parseError()],

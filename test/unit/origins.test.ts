@@ -26,7 +26,7 @@ describe("[K12] with keys", () => {
   });
 });
 
-describe("[K40] without keys", () => {
+describe("[K26] without keys", () => {
   const origins = new Origins(["*"], true);
 
   test.each(["localhost", "localhost:3000", "127.0.0.1:3000", "127.9.9.9", "[::1]:3000", "[::1]"])(

@@ -1,5 +1,6 @@
 import type { RequestHandler } from "express";
-import { keyFromHeaders } from "../../domain/access.ts";
+import { isOperator } from "../../domain/access.ts";
+import { keyFromHeaders } from "../../domain/credentials.ts";
 import { within } from "../../patience.ts";
 import type { Health, HttpDeps } from "../deps.ts";
 import { type Resource, send } from "../endpoint.ts";
@@ -33,13 +34,14 @@ function ready({ health, drain, keys }: HttpDeps): RequestHandler {
     const isReady = isUp && !drain.isDraining;
     const { mode } = health.fanOut.state;
     const given = keyFromHeaders(request.headers);
-    const isOperator = !("ambiguous" in given) && keys.identify(given.key)?.role === "operator";
+    const principal = "ambiguous" in given ? undefined : await keys.identify(given.key);
+    const showsChecks = principal !== undefined && isOperator(principal);
     const redis = mode === "off" ? {} : { redis: redisCheck(health.fanOut) };
     send(response, {
       status: isReady ? 200 : 503,
       body: {
         status: isReady ? (mode === "degraded" ? "degraded" : "ok") : "unavailable",
-        ...(isOperator ? { checks: { mongodb, ...redis } } : {}),
+        ...(showsChecks ? { checks: { mongodb, ...redis } } : {}),
       },
     });
   };

@@ -1,6 +1,7 @@
 import { z } from "zod";
+import { mayRead, NOT_AUTHORIZED } from "../../domain/access.ts";
 import { readSnapshot } from "../../queries/project-snapshot.ts";
-import { accepted } from "../../writer/outcome.ts";
+import { accepted, refused } from "../../writer/outcome.ts";
 import type { HttpDeps } from "../deps.ts";
 import { type Resource, reading } from "../endpoint.ts";
 import { parsePathId } from "../path.ts";
@@ -11,9 +12,10 @@ export function projectResources(deps: HttpDeps): Resource[] {
   return [
     {
       path: "/projects/:project_id/snapshot",
-      get: reading(deps, SnapshotParameters, async ({ path, query }) => {
+      get: reading(deps, SnapshotParameters, async ({ principal, path, query }) => {
         const projectId = parsePathId(path, "project_id");
         if (!projectId.ok) return projectId;
+        if (!mayRead(principal, projectId.value)) return refused(NOT_AUTHORIZED);
         const page = await readSnapshot(deps, projectId.value, query.cursor);
         return page.ok ? accepted({ status: 200, body: page.value }) : page;
       }),

@@ -11,11 +11,12 @@ import { DEFAULT_PROJECT_ID, Id } from "../../../shared/ids.ts";
 import type { JsonObject } from "../../../shared/json.ts";
 import { mergePatch } from "../../../shared/merge-patch.ts";
 import type { SessionEdit } from "../../../shared/messages/changes-publish.ts";
+import { mayRead, mayWrite, NOT_AUTHORIZED } from "../../domain/access.ts";
 import { findSession } from "../../queries/find-session.ts";
 import { listSessions } from "../../queries/list.ts";
 import { readHistory } from "../../queries/session-history.ts";
 import { viewSessions, viewWritten } from "../../queries/session-view.ts";
-import { accepted, type Outcome } from "../../writer/outcome.ts";
+import { accepted, type Outcome, refused } from "../../writer/outcome.ts";
 import { JSON_TYPES } from "../body.ts";
 import type { HttpDeps } from "../deps.ts";
 import { type Call, type CallWithBody, operating, type Reply, type Resource, reading, writing } from "../endpoint.ts";
@@ -100,9 +101,13 @@ export function sessionResources(deps: HttpDeps): Resource[] {
   ];
 }
 
-async function list(deps: HttpDeps, { query }: Call<z.infer<typeof ListParameters>>): Promise<Outcome<Reply>> {
+async function list(
+  deps: HttpDeps,
+  { principal, query }: Call<z.infer<typeof ListParameters>>,
+): Promise<Outcome<Reply>> {
   const { limit, cursor, ...filter } = query;
-  const page = await listSessions(deps.queries, filter, { limit, cursor });
+  if (filter.project_id !== undefined && !mayRead(principal, filter.project_id)) return refused(NOT_AUTHORIZED);
+  const page = await listSessions(deps.queries, filter, principal.scope, { limit, cursor });
   if (!page.ok) return page;
   return accepted({ status: 200, body: { ...page.value, items: await viewSessions(deps, page.value.items) } });
 }
@@ -118,8 +123,9 @@ async function show(deps: HttpDeps, call: Call<OneQuery>): Promise<Outcome<Reply
 
 async function create(
   deps: HttpDeps,
-  { body, bytes, actor, requestId }: CallWithBody<object, z.infer<typeof NewSession>>,
+  { principal, body, bytes, actor, requestId }: CallWithBody<object, z.infer<typeof NewSession>>,
 ): Promise<Outcome<Reply>> {
+  if (!mayWrite(principal, body.project_id)) return refused(NOT_AUTHORIZED);
   // Nulls are dropped before the comparison with what is there, so that a repeated request equals the first.
   const metadata = body.metadata === undefined ? undefined : (mergePatch({}, body.metadata) as JsonObject);
   const outcome = await deps.writer.submit(
@@ -177,7 +183,7 @@ async function history(deps: HttpDeps, call: Call<z.infer<typeof HistoryParamete
   return page.ok ? accepted({ status: 200, body: page.value }) : page;
 }
 
-async function find(deps: HttpDeps, { path, query }: Call<OneQuery>): Promise<Outcome<Session>> {
+async function find(deps: HttpDeps, { principal, path, query }: Call<OneQuery>): Promise<Outcome<Session>> {
   const sessionId = parsePathId(path, "session_id");
-  return sessionId.ok ? findSession(deps.queries, sessionId.value, query.project_id) : sessionId;
+  return sessionId.ok ? findSession(deps.queries, principal, sessionId.value, query.project_id) : sessionId;
 }

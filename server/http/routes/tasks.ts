@@ -1,12 +1,13 @@
 import { z } from "zod";
 import { TaskStatus } from "../../../shared/entities.ts";
 import { Id } from "../../../shared/ids.ts";
+import { mayRead, NOT_AUTHORIZED } from "../../domain/access.ts";
 import { findSession } from "../../queries/find-session.ts";
-import { listTasks } from "../../queries/list.ts";
+import { listTasks, type PageRequest } from "../../queries/list.ts";
 import type { TaskFilter } from "../../queries/ports.ts";
-import { accepted } from "../../writer/outcome.ts";
+import { accepted, refused } from "../../writer/outcome.ts";
 import type { HttpDeps } from "../deps.ts";
-import { type Resource, reading } from "../endpoint.ts";
+import { type Call, type Resource, reading } from "../endpoint.ts";
 import { parsePathId } from "../path.ts";
 import { PageParameters, Time } from "../query.ts";
 
@@ -21,25 +22,26 @@ const TaskParameters = z.object({
 });
 
 export function taskResources(deps: HttpDeps): Resource[] {
-  const answerList = async ({
-    limit,
-    cursor,
-    ...filter
-  }: TaskFilter & { limit: number; cursor?: string | undefined }) => {
-    const page = await listTasks(deps.queries, filter, { limit, cursor });
+  const answerList = async (
+    { principal }: Pick<Call<unknown>, "principal">,
+    { limit, cursor, ...filter }: TaskFilter & PageRequest,
+  ) => {
+    if (filter.project_id !== undefined && !mayRead(principal, filter.project_id)) return refused(NOT_AUTHORIZED);
+    const page = await listTasks(deps.queries, filter, principal.scope, { limit, cursor });
     return page.ok ? accepted({ status: 200, body: page.value }) : page;
   };
   return [
-    { path: "/tasks", get: reading(deps, TaskParameters, ({ query }) => answerList(query)) },
+    { path: "/tasks", get: reading(deps, TaskParameters, (call) => answerList(call, call.query)) },
     {
       path: "/sessions/:session_id/tasks",
-      get: reading(deps, TaskParameters, async ({ path, query }) => {
+      get: reading(deps, TaskParameters, async (call) => {
+        const { path, query, principal } = call;
         const sessionId = parsePathId(path, "session_id");
         if (!sessionId.ok) return sessionId;
-        const session = await findSession(deps.queries, sessionId.value, query.project_id);
+        const session = await findSession(deps.queries, principal, sessionId.value, query.project_id);
         if (!session.ok) return session;
         const { project_id, session_id } = session.value;
-        return answerList({ ...query, project_id, session_id });
+        return answerList(call, { ...query, project_id, session_id });
       }),
     },
   ];

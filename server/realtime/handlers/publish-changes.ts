@@ -91,7 +91,7 @@ async function publish(
     owns: owned !== undefined && owned.incarnation === message.incarnation,
     actor: connection.actor(),
   };
-  if (owned === undefined) return publishElsewhere(deps, command, bytes);
+  if (owned === undefined) return publishElsewhere(deps, connection, command, bytes);
   if (command.owns) deps.heartbeats.onBeat(owned);
   const outcome = await deps.writer.submit(owned.project.id, command, bytes);
   return outcome.ok ? answerOf(deps, owned.project.id, outcome.value) : outcome;
@@ -99,16 +99,20 @@ async function publish(
 
 /**
  * Not open on this connection: only the retry of an op that was applied can still be answered. Its project is not part
- * of the message, so it is looked for by session_id; a refusal says what that session's project says.
+ * of the message, so it is looked for by session_id among those that the key reaches; a refusal says what that session's project says.
  */
 async function publishElsewhere(
   deps: PublishChangesDeps,
+  connection: AgentConnection,
   command: PublishCommand,
   bytes: number,
 ): Promise<Outcome<Published>> {
   let found: { projectId: string; incarnation: number }[];
   try {
-    found = await within(FIND_WITHIN_MS, deps.projections.findSessionsById(command.session_id));
+    found = await within(
+      FIND_WITHIN_MS,
+      deps.projections.findSessionsById(command.session_id, connection.peer.principal.scope),
+    );
   } catch {
     return refused({ code: "UNAVAILABLE", message: "the database does not answer", retry_after_ms: 1_000 });
   }

@@ -1,0 +1,14 @@
+import type { ProjectScope } from "../domain/project-scope.ts";
+
+/** The condition that a document's project is one of these. Each part is a range of an index. */
+export function inScope(scope: ProjectScope): Record<string, unknown> {
+  if (scope.isAll) return {};
+  const exact = { project_id: { $in: [...scope.ids] } };
+  if (scope.prefixes.length === 0) return exact;
+  return { $or: [exact, ...scope.prefixes.map((prefix) => ({ project_id: { $gte: prefix, $lt: after(prefix) } }))] };
+}
+
+/** Above everything that begins with the prefix; its last character is ASCII. */
+function after(prefix: string): string {
+  return prefix.slice(0, -1) + String.fromCharCode(prefix.charCodeAt(prefix.length - 1) + 1);
+}
