@@ -111,7 +111,7 @@ export class ProjectionWatch {
       behind.add(project.id);
       if (!this.#isLate(project, projectedSeq, now)) continue;
       const changes = await repairProject(project.id, this.#options);
-      log.warn({ project_id: project.id, after_seq: projectedSeq, changes }, "a hole in the projection was repaired");
+      log.info({ project_id: project.id, after_seq: projectedSeq, changes }, "a hole in the projection was repaired");
     }
     for (const projectId of this.#seen.keys()) if (!behind.has(projectId)) this.#seen.delete(projectId);
   }
