@@ -1,49 +1,34 @@
-import { type Server as HttpServer, type IncomingMessage, STATUS_CODES } from "node:http";
+import type { Server as HttpServer } from "node:http";
 import { type Namespace, Server, type Socket } from "socket.io";
-import { ERRORS, errorBody, type Refusal, refuse } from "../../shared/errors.ts";
+import { refuse } from "../../shared/errors.ts";
 import type { Limits } from "../../shared/limits.ts";
 import type { ModeFrame } from "../../shared/messages/frames.ts";
 import type { Lease } from "../../shared/messages/lease.ts";
 import type { Closing, Expiring, Welcome } from "../../shared/messages/notices.ts";
 import { AGENTS_NAMESPACE, VIEWERS_NAMESPACE } from "../../shared/protocol.ts";
-import type { BOUNDS } from "../bounds.ts";
 import type { Principal } from "../domain/access.ts";
-import type { Origins } from "../domain/origins.ts";
 import type { Movable } from "../drain/move.ts";
 import { DRAINING } from "../drain/refusal.ts";
-import type { KeyRing } from "../keys/key-ring.ts";
-import type { Clock, Logger } from "../ports.ts";
 import { pause } from "../timing.ts";
-import { AcceptBrake } from "./accept-brake.ts";
 import { AgentConnection } from "./agent-connection.ts";
 import { Dispatch, type DispatchOptions, type Route } from "./dispatch.ts";
-import { authenticate, type Peer } from "./handshake.ts";
+import { Door, type DoorOptions, refuseConnect } from "./door.ts";
+import { cutSlowGoodbye, sayGoodbye, sendAway } from "./farewell.ts";
+import type { Peer } from "./handshake.ts";
 import { jsonParser } from "./json-parser.ts";
 import { KeyWatch } from "./key-watch.ts";
-import { LoopLag } from "./loop-lag.ts";
 import { EngineOutbox, transportSocket } from "./outbox.ts";
 import { RequestGate } from "./request-gate.ts";
 import type { RoomEmitter } from "./rooms.ts";
 import { type Consumer, SlowConsumers } from "./slow-consumers.ts";
-import { UpgradeQueue } from "./upgrade-queue.ts";
 import { ViewerConnection } from "./viewer-connection.ts";
 
-export interface GatewayOptions {
+export interface GatewayOptions extends DoorOptions {
   readonly hubId: string;
-  readonly keys: KeyRing;
   readonly limits: Limits;
-  readonly bounds: typeof BOUNDS;
   /** What agents are told now. */
   readonly lease: () => Lease;
   readonly stalledAfterMs: number;
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly origins: Origins;
-  readonly maxConnections: number;
-  /** 0: as many as come. */
-  readonly maxConnectsPerSecond: number;
-  /** New connections are refused. */
-  readonly isDraining: () => boolean;
   readonly onAgentGone: (connection: AgentConnection) => void;
   readonly onViewerGone: (connection: ViewerConnection) => void;
 }
@@ -68,17 +53,12 @@ interface ConsumerEvents {
 }
 
 const TOO_BIG = 1009;
-/** Asked of those who are not even upgraded, and at least of those who find the hub full. */
-const UPGRADE_PAUSE_MS = 2_000;
-const FULL_PAUSE_MS = 10_000;
 const REFUSALS_PER_MINUTE = 100;
 const TOO_MANY_ERRORS: Closing = {
   code: "TOO_MANY_ERRORS",
   message: `${REFUSALS_PER_MINUTE} malformed requests within a minute`,
   reconnect: false,
 };
-/** How long a refused or told-off client may take to read why, before its connection is cut. */
-const FAREWELL_MS = 500;
 /** A word to all agents goes out in portions, so that the turn of the event loop stays short. */
 const TOLD_AT_ONCE = 250;
 const TELL_PAUSE_MS = 20;
@@ -94,9 +74,6 @@ const BUSY = {
   message: "too many requests wait for their answers",
   retry_after_ms: 1_000,
 } as const;
-/** How long a client may take to answer the close frame; by default it could keep its TCP connection for 30 s. */
-const GOODBYE_MS = 2_000;
-
 /**
  * The Socket.IO edge: who may connect, which messages exist, and the end of connections. Websocket only, so no sticky
  * sessions are needed; no state recovery by the library, positions do that; no binary.
@@ -109,11 +86,7 @@ export class Gateway {
   #mode: ModeFrame = { mode: "live" };
   readonly #slow: SlowConsumers;
   readonly #keyWatch: KeyWatch;
-  /** Engine connections that have sent a CONNECT. */
-  readonly #claimed = new WeakSet<object>();
-  readonly #upgrades: UpgradeQueue;
-  readonly #lag: LoopLag;
-  readonly #brake: AcceptBrake;
+  readonly #door: Door;
   /** The lease that agents are being told, or were told last. */
   #told: Lease | undefined;
   readonly #unanswered = { count: 0 };
@@ -122,13 +95,10 @@ export class Gateway {
     this.#options = options;
     this.#keyWatch = new KeyWatch(options);
     this.#slow = new SlowConsumers({ ...options, queueBytes: options.limits.queue_bytes });
-    this.#upgrades = new UpgradeQueue(options.bounds);
-    this.#lag = new LoopLag(options);
-    this.#brake = new AcceptBrake({
+    this.#door = new Door({
       ...options,
-      perSecond: options.maxConnectsPerSecond,
-      lagMs: () => this.#lag.ms,
-      random: Math.random,
+      upgraded: () => this.#io.engine.clientsCount,
+      accepted: () => this.#agents.sockets.size + this.#viewers.sockets.size,
     });
     this.#io = new Server({
       transports: ["websocket"],
@@ -140,15 +110,7 @@ export class Gateway {
       pingInterval: 10_000,
       pingTimeout: 5_000,
       parser: jsonParser,
-      allowRequest: (request, decide) => {
-        const refusal = this.#refusalOfUpgrade(request);
-        if (refusal === undefined) {
-          this.#upgrades.push(request.socket, () => decide(null, true));
-          return;
-        }
-        answerUpgrade(request, refusal);
-        decide(null, false);
-      },
+      allowRequest: (request, decide) => this.#door.upgrade(request, decide),
     });
     this.#agents = this.#io.of(AGENTS_NAMESPACE);
     this.#viewers = this.#io.of(VIEWERS_NAMESPACE);
@@ -241,10 +203,6 @@ export class Gateway {
     }));
   }
 
-  get #accepted(): number {
-    return this.#agents.sockets.size + this.#viewers.sockets.size;
-  }
-
   /** Connected agents. */
   get agents(): number {
     return this.#agents.sockets.size;
@@ -269,23 +227,8 @@ export class Gateway {
   async close(): Promise<void> {
     this.#slow.stop();
     this.#keyWatch.stop();
-    this.#lag.stop();
-    this.#upgrades.stop();
+    this.#door.stop();
     if (this.#io.engine !== undefined) await this.#io.close();
-  }
-
-  #refusalOfUpgrade(request: IncomingMessage): Refusal | undefined {
-    const { origin, host } = request.headers;
-    if (!this.#options.origins.admits(origin, host)) {
-      return refuse("FORBIDDEN", "pages of this origin may not use the hub; see CORS_ALLOW_ORIGINS");
-    }
-    const unconnected = this.#upgrades.size + this.#io.engine.clientsCount - this.#accepted;
-    if (unconnected >= this.#options.bounds.unconnected) {
-      const message = "too many connections have not been accepted yet";
-      return { code: "OVERLOADED", message, retry_after_ms: UPGRADE_PAUSE_MS };
-    }
-    const protocol = new URL(request.url ?? "", "http://hub").searchParams.get("EIO");
-    return protocol === "4" ? undefined : refuse("VALIDATION", "this hub speaks Engine.IO 4");
   }
 
   #accept<C extends { readonly id: string }>(
@@ -295,7 +238,7 @@ export class Gateway {
   ): void {
     const peers = new WeakMap<Socket, Peer>();
     namespace.use((socket, next) => {
-      void this.#greetSafely(socket).then((peer) => {
+      void this.#door.connect(socket).then((peer) => {
         if ("code" in peer) {
           refuseConnect(socket, next, peer);
           return;
@@ -342,44 +285,6 @@ export class Gateway {
   #dispatchOptions(): DispatchOptions {
     const { limits, clock, log } = this.#options;
     return { limits, clock, log, maxRefusalsPerMinute: REFUSALS_PER_MINUTE, unanswered: this.#unanswered };
-  }
-
-  /** What is thrown in here would end the process, and nobody has shown a key yet. */
-  async #greetSafely(socket: Socket): Promise<Peer | Refusal> {
-    try {
-      return await this.#greet(socket);
-    } catch (error) {
-      this.#options.log.error({ err: error }, "a CONNECT could not be judged");
-      return refuse("INTERNAL", "internal error");
-    }
-  }
-
-  async #greet(socket: Socket): Promise<Peer | Refusal> {
-    const { conn, handshake } = socket;
-    // One namespace per connection: a flood of CONNECTs must not become a flood of sockets.
-    if (this.#claimed.has(conn)) {
-      conn.close();
-      return { code: "VALIDATION", message: "one namespace per connection" };
-    }
-    this.#claimed.add(conn);
-    if (this.#options.isDraining()) return DRAINING;
-    // Reads all of the request before it waits for anything.
-    const greeted = authenticate(handshake, this.#options.keys, socket.nsp.name);
-    forgetRequest(socket);
-    const peer = await greeted;
-    // After the key, which costs microseconds: strangers must not use up what agents need to come back.
-    return "code" in peer ? peer : (this.#overload() ?? peer);
-  }
-
-  #overload(): Refusal | undefined {
-    const { maxConnections } = this.#options;
-    if (this.#accepted >= maxConnections) {
-      const message = `the hub holds ${maxConnections} connections, which is all that it takes`;
-      return { code: "OVERLOADED", message, retry_after_ms: Math.round(FULL_PAUSE_MS * (1 + Math.random())) };
-    }
-    const pauseMs = this.#brake.take();
-    if (pauseMs === undefined) return undefined;
-    return { code: "OVERLOADED", message: "too many connect at once", retry_after_ms: pauseMs };
   }
 
   #welcome(peer: Peer): Welcome {
@@ -441,63 +346,6 @@ export class Gateway {
   }
 }
 
-/** Tells why, lets it be read, and closes. The client stays away; one that reads nothing is cut off all the same. */
-function sendAway(socket: Socket, reason: Closing): void {
-  socket.emit("closing", reason);
-  void pause(FAREWELL_MS).then(async () => {
-    const transport = transportSocket(socket.conn);
-    socket.disconnect(true);
-    await pause(FAREWELL_MS);
-    transport?.terminate();
-  });
-}
-
-/** Takes nothing more from now on, and ends when the last word has left, or soon. The client comes back by itself. */
-function sayGoodbye(socket: Socket, message: Closing): void {
-  socket.emit("closing", message);
-  socket.conn.close();
-  void pause(FAREWELL_MS).then(() => transportSocket(socket.conn)?.terminate());
-}
-
-/** The library would answer 400 whatever it was, for a wrong protocol even behind a 101. */
-function answerUpgrade({ socket }: IncomingMessage, { code, message, retry_after_ms }: Refusal): void {
-  const status = ERRORS[code].status;
-  const body = JSON.stringify({ code, message, ...(retry_after_ms === undefined ? {} : { retry_after_ms }) });
-  const retry = retry_after_ms === undefined ? "" : `\r\nRetry-After: ${Math.ceil(retry_after_ms / 1_000)}`;
-  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close${retry}\r\nContent-Type: application/json`;
-  socket.end(`${head}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
-}
-
-/** The library would let the connection live on and try other keys. */
-function refuseConnect(socket: Socket, next: (error: Error) => void, refusal: Refusal): void {
-  next(connectError(refusal));
-  void pause(FAREWELL_MS).then(() => socket.conn.close());
-}
-
-function connectError(refusal: Refusal): Error {
-  const { code, message, retry_after_ms, details } = errorBody(refusal, "");
-  const data = {
-    code,
-    message,
-    ...(retry_after_ms === undefined ? {} : { retry_after_ms }),
-    ...(details === undefined ? {} : { details }),
-  };
-  return Object.assign(new Error(message), { data });
-}
-
-/** The key is not needed again; nothing may find it here later. */
-function forgetRequest({ conn, handshake }: Socket): void {
-  handshake.auth = {};
-  handshake.headers = {};
-  handshake.query = {};
-  handshake.url = "";
-  const request = conn.request as IncomingMessage & { _query?: object };
-  request.headers = {};
-  request.rawHeaders = [];
-  request.url = "";
-  request._query = {};
-}
-
 /** Viewers only ask; a larger frame than they need is closed like one over the transport's own limit. */
 function boundFrames(socket: Socket, maxBytes: number): void {
   socket.conn.on("data", (data: unknown) => {
@@ -507,8 +355,4 @@ function boundFrames(socket: Socket, maxBytes: number): void {
     // At once, so that nothing of the frame is applied: it is decoded, but waits for the end of this turn.
     socket.conn.close(true);
   });
-}
-
-function cutSlowGoodbye(conn: Socket["conn"]): void {
-  conn.once("close", () => void pause(GOODBYE_MS).then(() => transportSocket(conn)?.terminate()));
 }
