@@ -60,7 +60,7 @@ export const BOUNDS = {
   /** A hole in the projection older than this is repaired by whoever sees it. */
   projectionHoleMs: 2_000,
   /** Heads of followed projects are compared with the log this often: without Redis it is how other hubs' changes arrive. */
-  headPollMs: 1_000,
+  headPollMs: 500,
   /** The same while Redis brings them: finds what it lost, the last entry before a silence above all. */
   headPollLiveMs: 5_000,
   /** An entry that came before the one it follows waits so long for it; then the log is read. */
@@ -217,6 +217,8 @@ export const BOUNDS = {
   listenBacklog: 4_096,
   /** Upgrades to WebSocket in one turn of the event loop: about 3 ms. */
   upgradesPerTurn: 8,
+  /** Who has waited longer for its upgrade is refused: clients give up after some seconds. */
+  upgradeWaitMs: 2_000,
   /** Of the pace at which new connections are taken, so much may come at once. */
   acceptBurstMs: 250,
   /** How often the event loop's lag is looked at, and from which lag on fewer connections are taken. */

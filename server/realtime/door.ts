@@ -35,6 +35,16 @@ interface Presence {
 /** Asked of those who are not even upgraded, and at least of those who find the hub full. */
 const UPGRADE_PAUSE_MS = 2_000;
 const FULL_PAUSE_MS = 10_000;
+const TOO_MANY: Refusal = {
+  code: "OVERLOADED",
+  message: "too many connections have not been accepted yet",
+  retry_after_ms: UPGRADE_PAUSE_MS,
+};
+const TOO_LONG: Refusal = {
+  code: "OVERLOADED",
+  message: "too many connect at once; the upgrade would have come too late",
+  retry_after_ms: UPGRADE_PAUSE_MS,
+};
 
 /** Who comes in: first the upgrade to WebSocket, then, with a key, the CONNECT to a namespace. */
 export class Door {
@@ -47,7 +57,7 @@ export class Door {
 
   constructor(options: DoorOptions & Presence) {
     this.#options = options;
-    this.#upgrades = new UpgradeQueue(options.bounds);
+    this.#upgrades = new UpgradeQueue(options);
     this.#lag = new LoopLag(options);
     this.#brake = new AcceptBrake({
       ...options,
@@ -64,13 +74,18 @@ export class Door {
 
   /** Socket.IO's `allowRequest`. */
   upgrade(request: IncomingMessage, decide: (error: null, isAllowed: boolean) => void): void {
+    const refuse = (refusal: Refusal) => {
+      answerUpgrade(request, refusal);
+      decide(null, false);
+    };
     const refusal = this.#refusalOfUpgrade(request);
-    if (refusal === undefined) {
-      this.#upgrades.push(request.socket, () => decide(null, true));
-      return;
-    }
-    answerUpgrade(request, refusal);
-    decide(null, false);
+    if (refusal !== undefined) refuse(refusal);
+    else
+      this.#upgrades.push(
+        request.socket,
+        () => decide(null, true),
+        () => refuse(TOO_LONG),
+      );
   }
 
   /** What is thrown in here would end the process, and nobody has shown a key yet. */
@@ -118,8 +133,7 @@ export class Door {
     }
     const unconnected = this.#upgrades.size + this.#options.upgraded() - this.#options.accepted();
     if (unconnected >= this.#options.bounds.unconnected) {
-      const message = "too many connections have not been accepted yet";
-      return { code: "OVERLOADED", message, retry_after_ms: UPGRADE_PAUSE_MS };
+      return TOO_MANY;
     }
     const protocol = new URL(request.url ?? "", "http://hub").searchParams.get("EIO");
     return protocol === "4" ? undefined : refuse("VALIDATION", "this hub speaks Engine.IO 4");
