@@ -150,6 +150,6 @@ publishReport(
   },
   out,
 );
-await redis.stop();
+await redis.kill();
 await mongod.stop();
 process.exit(verdicts.every((verdict) => verdict.isMet) ? 0 : 1);

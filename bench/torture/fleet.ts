@@ -1,6 +1,5 @@
-import { findRedis } from "../../scripts/cluster/find-redis.ts";
 import { RedisProxy } from "../../test/support/redis-proxy.ts";
-import { RedisServer } from "../../test/support/redis-server.ts";
+import type { RedisServer } from "../../test/support/redis-server.ts";
 import {
   BENCH_KEY,
   freePort,
@@ -11,6 +10,7 @@ import {
   temporaryFolder,
   until,
 } from "../support/processes.ts";
+import { startRedis } from "../support/redis.ts";
 import type { Door } from "./torture-agent.ts";
 
 export interface FleetOptions {
@@ -167,12 +167,6 @@ export class Fleet {
     if (place === undefined) throw new Error(`there is no hub ${index}`);
     return place;
   }
-}
-
-async function startRedis(): Promise<RedisServer> {
-  const redis = new RedisServer(await findRedis(process.env, console.error), await freePort());
-  await redis.start();
-  return redis;
 }
 
 function launch(mongod: RunningMongod, port: number, env: Place["env"]): Promise<StartingServer> {

@@ -1,5 +1,6 @@
 import { generateKeyPairSync, randomBytes, X509Certificate } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { isIP } from "node:net";
 import { join } from "node:path";
 import forge from "node-forge";
 
@@ -16,8 +17,7 @@ const DAY_MS = 24 * 60 * 60 * 1_000;
 const VALID_DAYS = 365;
 /** Renewed by a start when less is left. */
 const RENEW_DAYS = 30;
-const NAMES = ["localhost"];
-const ADDRESSES = ["127.0.0.1", "::1"];
+const NAMES = ["localhost", "127.0.0.1", "::1"];
 
 /** Made once in this folder, readable by its owner alone; made anew, authority and all, before it expires. */
 export function selfSigned(folder: string): Certificate {
@@ -33,32 +33,42 @@ function isGood({ caFile, bundleFile }: Certificate): boolean {
   return shown.validToDate.getTime() - Date.now() > RENEW_DAYS * DAY_MS;
 }
 
-/** The authority's private key is thrown away: nobody can ever sign anything else with it. */
 function make({ caFile, bundleFile }: Certificate): void {
+  const { ca, cert, key } = issue(NAMES);
+  writeFileSync(bundleFile, `${cert}${key}`, { mode: 0o600 });
+  writeFileSync(caFile, ca, { mode: 0o600 });
+}
+
+/** PEM texts: an authority, and a server's certificate that it signed, with its key. */
+export interface Issued {
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
+}
+
+/**
+ * A new authority and a certificate of it for these names and addresses. The authority's private key is thrown away:
+ * nobody can ever sign anything else with it.
+ */
+export function issue(names: readonly string[]): Issued {
   const authority = newKeys();
-  const shown = newKeys();
-  const issuer = [{ name: "commonName", value: `State Hub cluster, made ${new Date().toISOString()}` }];
+  const server = newKeys();
+  const issuer = [{ name: "commonName", value: `State Hub authority, made ${new Date().toISOString()}` }];
   const ca = sign(authority.publicKey, issuer, issuer, authority.privateKey, [
     { name: "basicConstraints", cA: true, critical: true },
     { name: "keyUsage", keyCertSign: true, cRLSign: true, critical: true },
   ]);
-  const certificate = sign(
-    shown.publicKey,
-    [{ name: "commonName", value: "localhost" }],
-    issuer,
-    authority.privateKey,
-    [
-      { name: "basicConstraints", cA: false },
-      { name: "keyUsage", digitalSignature: true, keyEncipherment: true, critical: true },
-      { name: "extKeyUsage", serverAuth: true },
-      {
-        name: "subjectAltName",
-        altNames: [...NAMES.map((value) => ({ type: 2, value })), ...ADDRESSES.map((ip) => ({ type: 7, ip }))],
-      },
-    ],
-  );
-  writeFileSync(bundleFile, `${certificate}${forge.pki.privateKeyToPem(shown.privateKey)}`, { mode: 0o600 });
-  writeFileSync(caFile, ca, { mode: 0o600 });
+  const subject = [{ name: "commonName", value: names[0] ?? "" }];
+  const cert = sign(server.publicKey, subject, issuer, authority.privateKey, [
+    { name: "basicConstraints", cA: false },
+    { name: "keyUsage", digitalSignature: true, keyEncipherment: true, critical: true },
+    { name: "extKeyUsage", serverAuth: true },
+    {
+      name: "subjectAltName",
+      altNames: names.map((name) => (isIP(name) === 0 ? { type: 2, value: name } : { type: 7, ip: name })),
+    },
+  ]);
+  return { ca, cert, key: forge.pki.privateKeyToPem(server.privateKey) };
 }
 
 function newKeys(): forge.pki.rsa.KeyPair {

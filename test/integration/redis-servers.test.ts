@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createServer } from "node:tls";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type Certificate, selfSigned } from "../support/certificate.ts";
+import { type Certificates, makeCertificates } from "../support/certificates.ts";
 import { eventually } from "../support/eventually.ts";
 import { OwnRedis } from "../support/own-redis.ts";
 import { rest } from "../support/rest.ts";
@@ -35,11 +35,9 @@ describe("over TLS", () => {
   let caFile: string;
 
   beforeEach(async () => {
-    const certificate = selfSigned();
-    port = await terminateTls((await OwnRedis.start(stage)).port, certificate);
-    const folder = stage.add(mkdtempSync(join(tmpdir(), "state-hub-ca-")), (path) => rmSync(path, { recursive: true }));
-    caFile = join(folder, "ca.pem");
-    writeFileSync(caFile, certificate.cert);
+    const certificates = stage.add(makeCertificates(["localhost", "127.0.0.1"]), ({ remove }) => remove());
+    port = await terminateTls((await OwnRedis.start(stage)).port, certificates);
+    caFile = certificates.caFile;
   });
 
   test.each(["localhost", "127.0.0.1"])("[D17] rediss://%s with a CA named in NODE_EXTRA_CA_CERTS", async (host) => {
@@ -75,7 +73,7 @@ test("[D20] a Sentinel: degraded, and says so", async () => {
 });
 
 /** What a Redis with `tls-port` does, for those that were built without. Resolves with the port. */
-async function terminateTls(redisPort: number, { key, cert }: Certificate): Promise<number> {
+async function terminateTls(redisPort: number, { key, cert }: Certificates): Promise<number> {
   const server = createServer({ key, cert }, (near) => {
     const far = connect(redisPort, "127.0.0.1");
     for (const [one, other] of [

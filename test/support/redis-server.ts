@@ -18,6 +18,12 @@ export class RedisServer {
     return `redis://127.0.0.1:${this.port}`;
   }
 
+  /** While it runs. */
+  get pid(): number {
+    if (this.#process?.pid === undefined) throw new Error("redis-server does not run");
+    return this.#process.pid;
+  }
+
   async start(...settings: string[]): Promise<void> {
     const listen = ["--port", String(this.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
     await this.startAs(...listen, ...settings);

@@ -6,6 +6,7 @@ import type { JsonObject } from "../../shared/json.ts";
 import { diffPatch } from "../../shared/merge-patch.ts";
 import type { ChangesFrame } from "../../shared/messages/frames.ts";
 import type { ProjectJoined } from "../../shared/messages/project-join.ts";
+import { sampleSession } from "../support/entries.ts";
 
 const EPOCH = "e1";
 
@@ -14,20 +15,7 @@ function time(seq: number): string {
 }
 
 function newSession(id: string, seq: number): Session {
-  return {
-    session_id: id,
-    project_id: "p",
-    status: "ACTIVE",
-    liveness: "online",
-    machine_id: "m",
-    environment: "production",
-    metadata: {},
-    incarnation: 1,
-    created_at: time(seq),
-    updated_at: time(seq),
-    version: 1,
-    seq,
-  };
+  return sampleSession({ session_id: id, created_at: time(seq), updated_at: time(seq), seq });
 }
 
 function newTask(session_id: string, task_id: string, seq: number): Task {

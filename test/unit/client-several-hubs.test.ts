@@ -1,25 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { Agent } from "../../client/agent.ts";
 import { ProjectFollower } from "../../client/follower.ts";
+import { AT, sampleSession } from "../support/entries.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { FakeTransport } from "../support/fake-link.ts";
 
 const url = ["http://a", "http://b"];
-const at = "2026-11-22T06:00:00.000Z";
-const session = {
-  session_id: "s",
-  project_id: "p",
-  status: "ACTIVE",
-  liveness: "online",
-  machine_id: "m",
-  environment: "production",
-  metadata: {},
-  incarnation: 1,
-  created_at: at,
-  updated_at: at,
-  version: 1,
-  seq: 1,
-};
+const session = sampleSession();
 const opened = {
   ok: true,
   session,
@@ -84,7 +71,7 @@ describe("a client of several hubs", () => {
     expect(second.url).not.toBe(first.url);
     second.accept({ hub_id: "hub.2" });
     expect(second.last("project:join").payload).toMatchObject({ since: { epoch: "e", seq: 1 } });
-    const change = { seq: 2, at, kind: "session", id: "s", session_id: "s", version: 2, type: "updated" };
+    const change = { seq: 2, at: AT, kind: "session", id: "s", session_id: "s", version: 2, type: "updated" };
     const missed = { ...change, actor: { kind: "agent", id: "a" }, patch: { status: "IDLE" } };
     second.last("project:join").answer?.({
       ok: true,
