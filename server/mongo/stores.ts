@@ -14,6 +14,7 @@ import { MongoLostSessions } from "./lost-sessions.ts";
 import { prepareDatabase } from "./prepare-database.ts";
 import { MongoProjections } from "./projections.ts";
 import { MongoQueries } from "./queries.ts";
+import { SlowCalls } from "./slow-calls.ts";
 
 /** How long the core waits for any one answer; everything that it asks may be asked again. */
 const PATIENCE_MS = 5_000;
@@ -35,10 +36,11 @@ export async function openStores(config: Config, uri: string, log: Logger, onPri
   );
   try {
     const db = databaseOf(connection);
+    const slow = new SlowCalls(log);
     const patience = {
       ms: PATIENCE_MS,
       slowMs: config.MONGODB_SLOW_MS,
-      onSlow: (method: string, ms: number) => log.warn({ method, duration_ms: ms }, "mongodb was slow"),
+      onSlow: (method: string, ms: number) => slow.add(method, ms),
     };
     const { models, tokenSecret } = await prepareDatabase(connection, log, {
       isAlone: config.MONGODB_URI === undefined && config.MONGODB_URI_FILE === undefined,
