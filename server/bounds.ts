@@ -215,6 +215,8 @@ export const BOUNDS = {
    * and repeated by the kernels after 1 s, 2 s, 4 s: with Node's 511 half of 5,000 clients needed more than 10 s.
    */
   listenBacklog: 4_096,
+  /** Sockets that listen on the hub's port: so many connections are accepted in one turn of the event loop. */
+  listenSockets: 8,
   /** Upgrades to WebSocket in one turn of the event loop: about 3 ms. */
   upgradesPerTurn: 8,
   /** Who has waited longer for its upgrade is refused: clients give up after some seconds. */

@@ -1,6 +1,4 @@
 import { randomBytes } from "node:crypto";
-import type { Server as HttpServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { DEFAULT_LIMITS, type Limits } from "../shared/limits.ts";
 import { BOUNDS } from "./bounds.ts";
 import { SystemClock } from "./clock.ts";
@@ -14,6 +12,7 @@ import { Replays } from "./following/replays.ts";
 import { Snapshots } from "./following/snapshots.ts";
 import { createHttpApp } from "./http/app.ts";
 import { closeHttpServer, createHttpServer } from "./http/http-server.ts";
+import { listen } from "./http/listen.ts";
 import { endWithin, type OnStop, OpenParts } from "./lifecycle.ts";
 import { ActiveTime } from "./liveness/active-time.ts";
 import { Owners } from "./liveness/owners.ts";
@@ -31,7 +30,6 @@ import { createRoutes } from "./realtime/routes.ts";
 import type { RedisFanOut } from "./redis/redis-fan-out.ts";
 import { parseRedisUrl } from "./redis/redis-url.ts";
 import { readMongodbUri } from "./secret-files.ts";
-import { StartupError } from "./startup-error.ts";
 import { VERSION } from "./version.ts";
 import { WatchedFile } from "./watched-file.ts";
 import { wireKeys } from "./wire-keys.ts";
@@ -267,7 +265,8 @@ async function open(options: HubOptions, onStop: OnStop) {
   );
   onStop("connections", () => gateway.close());
   await fanOut.start();
-  const port = await listen(http, config.HOST, config.PORT, bounds.listenBacklog);
+  const { port, close: closeFurther } = await listen(http, { host: config.HOST, port: config.PORT }, bounds);
+  onStop("further listening sockets", closeFurther);
   onStop("clients and requests under way", () => drain.begin({ hold: false }));
   return { hubId, port, bounds };
 }
@@ -295,14 +294,4 @@ async function followDatabaseClock(clock: SystemClock, health: MongoHealth, log:
   };
   const timer = setInterval(() => void correct(), CLOCK_CORRECTION_MS);
   return () => clearInterval(timer);
-}
-
-function listen(http: HttpServer, host: string, port: number, backlog: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    http.once("error", (error: NodeJS.ErrnoException) => {
-      const taken = error.code === "EADDRINUSE" ? `port ${port} is in use; set PORT=${port + 1}` : error.message;
-      reject(new StartupError(`cannot listen on ${host}:${port}: ${taken}`, { cause: error }));
-    });
-    http.listen({ port, host, backlog }, () => resolve((http.address() as AddressInfo).port));
-  });
 }

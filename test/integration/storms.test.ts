@@ -27,6 +27,7 @@ describe("[H15] [H16] many that connect at once", () => {
     const hub = await stage.hub({ env: { MAX_CONNECTS_PER_SECOND: "2" }, overrides: { bounds } });
     const bystander = await agent(stage, hub, "bystander");
     await bystander.askOk("session:open", { session_id: "s", machine_id: "m" });
+    const beganAt = performance.now();
     const storm = Promise.all(Array.from({ length: 200 }, () => knock(hub)));
     const acks: number[] = [];
     let isOver = false;
@@ -39,13 +40,14 @@ describe("[H15] [H16] many that connect at once", () => {
       }
     })();
     const answers = await storm;
+    const seconds = (performance.now() - beganAt) / 1_000;
     isOver = true;
     await publishing;
     expect(acks.length).toBeGreaterThan(0);
     expect(Math.max(...acks)).toBeLessThan(5_000);
     const refused = answers.filter(({ refusal }) => refusal !== undefined);
     expect(refused.length).toBeGreaterThan(100);
-    expect(refused.length).toBeLessThan(200);
+    expect(answers.length - refused.length).toBeLessThanOrEqual(2 * seconds + 1);
     for (const { refusal } of refused) {
       expect(refusal).toMatchObject({ code: "OVERLOADED", retry_after_ms: expect.any(Number) });
     }
