@@ -10,7 +10,10 @@ afterEach(stage.clear);
 
 const ANY_PORT = { host: "127.0.0.1", port: 0 };
 
-async function startServer(address = ANY_PORT, bounds = BOUNDS) {
+async function startServer(
+  address = ANY_PORT,
+  bounds: Pick<typeof BOUNDS, "listenBacklog"> & { listenSockets: number } = BOUNDS,
+) {
   const http = createServer((_request, response) => response.end("hello"));
   const listening = await listen(http, address, bounds);
   stage.add(listening, ({ close }) => {
