@@ -142,6 +142,18 @@ export const BOUNDS = {
   /** A past state that takes longer to make is given up; those that wait are made one after the other, so many at most. */
   historyAtMs: 10_000,
   pastSnapshotsWaiting: 8,
+  /**
+   * Trimming: how often all projects are looked at, entries in one step, the pause after a project, that after a step in
+   * lengths of the step, and the one after a step so slow that MongoDB has other things to do.
+   */
+  trimSweepMs: 60_000,
+  trimEntries: 100,
+  trimPauseMs: 5,
+  trimPauseFactor: 4,
+  trimSlowMs: 500,
+  trimSlowPauseMs: 10_000,
+  /** Nothing younger is trimmed: several times `headConfirmedMs`, so that no hub appends where an entry was. */
+  trimYoungestMs: 60 * 60_000,
   /** Largest message between hubs; an entry beyond it is not sent, others are told to read the log. */
   fanOutMessageBytes: 1024 * 1024,
   /** Bytes of messages to other hubs that Redis has not taken yet; past it they are dropped, and found in the log. */

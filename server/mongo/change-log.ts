@@ -3,7 +3,7 @@ import type { Entry, Head } from "../domain/records.ts";
 import { within } from "../patience.ts";
 import type { AppendOutcome, ChangeLog, EntrySpan, Logger } from "../ports.ts";
 import { decodeEntry, type EntryDocument, encodeEntry } from "./codec.ts";
-import { DURABLE, logKey, MAJORITY, MAX_SEQ } from "./database.ts";
+import { DURABLE, FAST, logKey, MAJORITY, MAX_SEQ } from "./database.ts";
 import { inSlices } from "./in-slices.ts";
 
 const DUPLICATE_KEY = 11_000;
@@ -103,13 +103,22 @@ export class MongoChangeLog implements ChangeLog {
   async readAfterOfSessions(projectId: string, seq: number, sessionIds: readonly string[]): Promise<Entry[]> {
     const documents = await this.#log
       .find(
-        { ...after(projectId, seq), "changes.session_id": { $in: [...sessionIds] } },
+        {
+          ...after(projectId, seq),
+          $or: [{ "changes.session_id": { $in: [...sessionIds] } }, { _id: logKey(projectId, seq + 1) }],
+        },
         // The entries after the mark are few; the key's range beats the index on sessions.
         { hint: { _id: 1 } },
       )
       .sort({ _id: 1 })
       .toArray();
     return documents.map(decodeEntry);
+  }
+
+  /** Lost with a primary, the removal is done again: what stands before log_start is nobody's. */
+  async deleteBefore(projectId: string, seq: number): Promise<void> {
+    const range = { _id: { $gte: logKey(projectId, 0), $lt: logKey(projectId, seq) } };
+    await this.#log.deleteMany(range, { writeConcern: FAST });
   }
 
   async findAhead(heads: readonly { readonly projectId: string; readonly seq: number }[]): Promise<string[]> {

@@ -91,8 +91,8 @@ export function projectionsContract(name: string, fresh: () => Promise<Projectio
     test("marks begin at 0, are made once and rise contiguously only", async () => {
       expect(await projections.readMark("p")).toBeUndefined();
       expect(await projections.raiseMarks([{ projectId: "p", from: 1, to: 2 }])).toEqual(new Map());
-      await projections.createMark("p", "e", atSecond(0));
-      await projections.createMark("p", "other", atSecond(1));
+      await projections.createMark("p", { epoch: "e", logStart: 1 }, atSecond(0));
+      await projections.createMark("p", { epoch: "other", logStart: 1 }, atSecond(1));
       expect(await projections.readMark("p")).toEqual({ epoch: "e", projectedSeq: 0, logStart: 1 });
       const raise = async (from: number, to: number) =>
         (await projections.raiseMarks([{ projectId: "p", from, to }])).get("p");

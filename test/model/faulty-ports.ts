@@ -177,6 +177,10 @@ export class FaultyChangeLog implements ChangeLog {
     );
   }
 
+  deleteBefore(projectId: string, seq: number) {
+    return this.#wire.read(() => this.#log.deleteBefore(projectId, seq));
+  }
+
   findAhead(heads: Parameters<ChangeLog["findAhead"]>[0]) {
     return this.#wire.read(() => this.#log.findAhead(heads));
   }
@@ -228,8 +232,16 @@ export class FaultyProjections implements Projections {
     return this.#wire.read(() => this.#projections.readProjectedSeqs(projectIds));
   }
 
-  createMark(projectId: string, epoch: string, createdAt: string) {
-    return this.#raise(() => this.#projections.createMark(projectId, epoch, createdAt));
+  createMark(...given: Parameters<Projections["createMark"]>) {
+    return this.#raise(() => this.#projections.createMark(...given));
+  }
+
+  raiseLogStart(projectId: string, logStart: number) {
+    return this.#raise(async () => {
+      // What is about to be lost never gets a majority.
+      while (this.#durable() !== undefined) await this.#wire.sleepUpTo(5);
+      await this.#projections.raiseLogStart(projectId, logStart);
+    });
   }
 
   raiseMarks(ranges: Parameters<Projections["raiseMarks"]>[0]) {
