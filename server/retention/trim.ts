@@ -1,4 +1,3 @@
-import type { BOUNDS } from "../bounds.ts";
 import type { Base, ChangeLog, Projections } from "../ports.ts";
 import { foldTouched, touchedSessions } from "../writer/fold-touched.ts";
 import { countTrimmable, type TrimTerms } from "./trim-rule.ts";
@@ -7,7 +6,8 @@ export interface TrimPorts {
   readonly changeLog: ChangeLog;
   readonly projections: Projections;
   readonly base: Base;
-  readonly bounds: Pick<typeof BOUNDS, "trimEntries">;
+  /** Of BOUNDS. */
+  readonly bounds: { readonly trimEntries: number };
 }
 
 /** Whether more of the project may go, and how many changes went. */

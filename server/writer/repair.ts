@@ -33,7 +33,8 @@ export async function repairProject(projectId: string, options: Options): Promis
     if (first === undefined || last === undefined) return repaired;
     if (mark === undefined) await createMark(projectId, first, projections);
     // The documents are older than the log: they were lost, or begin anew. What is before stands in the base.
-    if (Math.max(first.from_seq, mark?.logStart ?? 1) > projected + 1) await copyBase(projectId, options);
+    const isBehindLog = Math.max(first.from_seq, mark?.logStart ?? 1) > projected + 1;
+    if (isBehindLog) await copyBase(projectId, options);
     const families = await projections.readFamilies(projectId, touchedSessions(entries));
     const { sessions, tasks } = foldTouched(families, entries);
     // Where several hubs write one project, most of it is another hub's work that is done: then nothing is written.
@@ -43,6 +44,8 @@ export async function repairProject(projectId: string, options: Options): Promis
     }
     if (primary !== options.primaryChanges()) throw new Error("MongoDB's primary changed during the repair");
     const marks = await projections.raiseMarks([{ projectId, from: projected + 1, to: last.to_seq }]);
+    // Readers find no way from the former mark to the log: they are to see this one at once.
+    if (isBehindLog) await projections.settle();
     repaired += last.to_seq - projected;
     log.debug({ project_id: projectId, to_seq: last.to_seq }, "projection repaired");
     if (entries.length < bounds.entriesPerRead) return repaired;
