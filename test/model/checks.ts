@@ -2,6 +2,7 @@ import { deepEqual } from "node:assert/strict";
 import { BOUNDS } from "../../server/bounds.ts";
 import { foldChange } from "../../server/domain/fold.ts";
 import { type Entry, Family } from "../../server/domain/records.ts";
+import { Checkpoints } from "../../server/history/checkpoints.ts";
 import { buildSnapshotAt } from "../../server/history/project-at.ts";
 import type { MemoryBase } from "../../server/memory/base.ts";
 import { MemoryProjections } from "../../server/memory/projections.ts";
@@ -189,9 +190,11 @@ export async function checkPast(
   await checkDocuments(projectId, entries, fresh);
   const { logStart = 1, epoch = "" } = (await projections.readMark(projectId)) ?? {};
   const headSeq = entries.at(-1)?.to_seq ?? 0;
+  const checkpoints = new Checkpoints({ ...BOUNDS, checkpointChanges: 5 } as unknown as typeof BOUNDS);
   for (let seq = logStart - 1; seq <= headSeq; seq++) {
     const place = { seq, time: "1970-01-02T00:00:00.000Z", epoch, logStart };
-    const built = await buildSnapshotAt(projectId, place, { changeLog, base, isOver: () => false, bounds: BOUNDS });
+    const isOver = () => false;
+    const built = await buildSnapshotAt(projectId, place, { changeLog, base, checkpoints, isOver, bounds: BOUNDS });
     // A crash left the base ahead of the log's start.
     if (built === "trimmed") continue;
     if (typeof built === "string") throw new Error(`the state at ${seq} is ${built}, the log begins at ${logStart}`);
