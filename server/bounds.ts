@@ -149,13 +149,13 @@ export const BOUNDS = {
   checkpointChanges: 5_000,
   checkpointEntities: 50_000,
   /**
-   * Trimming: how often all projects are looked at, entries in one step, the pause after a project, that after a step in
-   * lengths of the step, and the one after a step so slow that MongoDB has other things to do.
+   * Trimming: how often all projects are looked at, changes in one step (some ten milliseconds of CPU), the pause after a
+   * project, that after a step in lengths of the step, and the one after a step so slow that MongoDB has other things to do.
    */
   trimSweepMs: 60_000,
-  trimEntries: 100,
+  trimChanges: 1_000,
   trimPauseMs: 5,
-  trimPauseFactor: 4,
+  trimPauseFactor: 2,
   trimSlowMs: 500,
   trimSlowPauseMs: 10_000,
   /** Nothing younger is trimmed: several times `headConfirmedMs`, so that no hub appends where an entry was. */

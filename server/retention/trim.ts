@@ -1,4 +1,6 @@
+import type { Entry } from "../domain/records.ts";
 import type { Base, ChangeLog, Projections } from "../ports.ts";
+import { nextTurn } from "../timing.ts";
 import { foldTouched, touchedSessions } from "../writer/fold-touched.ts";
 import { countTrimmable, type TrimTerms } from "./trim-rule.ts";
 
@@ -7,7 +9,7 @@ export interface TrimPorts {
   readonly projections: Projections;
   readonly base: Base;
   /** Of BOUNDS. */
-  readonly bounds: { readonly trimEntries: number };
+  readonly bounds: { readonly trimChanges: number };
 }
 
 /** Whether more of the project may go, and how many changes went. */
@@ -37,7 +39,7 @@ export async function trimStep(
   if (oldest.from_seq < mark.logStart) await changeLog.deleteBefore(projectId, mark.logStart);
   else if (oldest.at >= terms.youngest) return NOTHING;
   const head = await changeLog.readHead(projectId);
-  const entries = await changeLog.readAfter(projectId, mark.logStart - 1, bounds.trimEntries);
+  const entries = await readOldest(projectId, mark.logStart - 1, bounds.trimChanges, changeLog);
   const count = countTrimmable(entries, { ...terms, headSeq: head?.seq ?? 0, projectedSeq: mark.projectedSeq });
   const going = entries.slice(0, count);
   const last = going.at(-1);
@@ -51,4 +53,14 @@ export async function trimStep(
   await projections.raiseLogStart(projectId, last.to_seq + 1);
   await changeLog.deleteBefore(projectId, last.to_seq + 1);
   return { trimmed: last.to_seq - mark.logStart + 1, isDone: count < entries.length };
+}
+
+/** Entries that begin in so many changes after `seq`. */
+async function readOldest(projectId: string, seq: number, changes: number, changeLog: ChangeLog): Promise<Entry[]> {
+  const entries: Entry[] = [];
+  for await (const slice of changeLog.readRange(projectId, seq, seq + changes)) {
+    entries.push(...slice);
+    await nextTurn();
+  }
+  return entries;
 }

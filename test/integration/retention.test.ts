@@ -11,7 +11,7 @@ afterEach(stage.clear);
 /** Every change may go at once, but the newest 4. */
 const TRIMMING = {
   env: { LOG_RETENTION_CHANGES: "4", LOG_RETENTION_DAYS: "0" },
-  overrides: { bounds: { trimYoungestMs: 0, trimSweepMs: 50, trimEntries: 2, raiseProjectedMs: 50 } },
+  overrides: { bounds: { trimYoungestMs: 0, trimSweepMs: 50, trimChanges: 2, raiseProjectedMs: 50 } },
 };
 
 async function work(hub: TestHub): Promise<void> {

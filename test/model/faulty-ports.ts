@@ -167,8 +167,11 @@ export class FaultyChangeLog implements ChangeLog {
   }
 
   async *readRange(projectId: string, after: number, to: number) {
-    await this.#wire.pass();
-    for await (const entries of this.#log.readRange(projectId, after, to)) yield this.#lag.visible(entries);
+    yield await this.#wire.read(async () => {
+      const entries: Entry[] = [];
+      for await (const slice of this.#log.readRange(projectId, after, to)) entries.push(...slice);
+      return this.#lag.visible(entries);
+    });
   }
 
   readAfterOfSessions(projectId: string, seq: number, sessionIds: readonly string[]) {

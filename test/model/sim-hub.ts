@@ -41,7 +41,7 @@ const BOUNDS = {
   idleProjectMs: 150,
   headConfirmedMs: 200,
   trimSweepMs: 40,
-  trimEntries: 3,
+  trimChanges: 4,
   trimPauseMs: 1,
   trimPauseFactor: 1,
   trimSlowMs: 60,

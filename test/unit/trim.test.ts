@@ -50,7 +50,7 @@ class Scene {
 
   get ports(): TrimPorts {
     const { changeLog, projections, base } = this;
-    return { changeLog, projections, base, bounds: { ...BOUNDS, trimEntries: 4 } };
+    return { changeLog, projections, base, bounds: { ...BOUNDS, trimChanges: 4 } };
   }
 
   run(work: (scene: Scene) => Promise<void>): Promise<void> {
@@ -107,7 +107,7 @@ describe("trimming", () => {
   test("[D130] leaves the last entry, and base and log are the whole history", () =>
     play(async (scene) => {
       await scene.history(scene.hub());
-      await scene.time.sleep(2 * HOUR_MS);
+      scene.time.block(2 * HOUR_MS);
       await scene.trimAll();
       expect(scene.changeLog.entries("p")).toEqual(scene.whole.slice(-1));
       expect(await scene.logStart()).toBe(10);
@@ -118,7 +118,7 @@ describe("trimming", () => {
     play(async (scene) => {
       const calls = ["readFamilies", "write", "raiseLogStart", "deleteBefore"] as const;
       await scene.history(scene.hub(), 10);
-      await scene.time.sleep(2 * HOUR_MS);
+      scene.time.block(2 * HOUR_MS);
       for (const call of calls) {
         for (const isDone of [false, true]) {
           const crash = <P extends object>(port: P): P =>
@@ -132,7 +132,7 @@ describe("trimming", () => {
               return { [call]: crashing } as Partial<P>;
             });
           const { changeLog, projections, base, bounds } = scene.ports;
-          const one = { ...bounds, trimEntries: 1 };
+          const one = { ...bounds, trimChanges: 1 };
           const ports = {
             changeLog: crash(changeLog),
             projections: crash(projections),
@@ -152,7 +152,7 @@ describe("trimming", () => {
   test("[D132] two hubs at once: the slower one changes nothing that the faster one has done", () =>
     play(async (scene) => {
       await scene.history(scene.hub());
-      await scene.time.sleep(2 * HOUR_MS);
+      scene.time.block(2 * HOUR_MS);
       for (const call of ["readFamilies", "write"] as const) {
         const gate = new Gate();
         const base = withMethods(scene.base, (real) => ({
@@ -169,7 +169,7 @@ describe("trimming", () => {
         const slow = scene.trim({ ...scene.ports, base });
         await scene.time.sleep(1);
         await scene.trim();
-        await scene.trim({ ...scene.ports, bounds: { ...BOUNDS, trimEntries: 1 } });
+        await scene.trim({ ...scene.ports, bounds: { ...BOUNDS, trimChanges: 1 } });
         const logStart = await scene.logStart();
         gate.open();
         await slow;
@@ -185,7 +185,7 @@ describe("who comes after a trim", () => {
       const hub = scene.hub();
       await scene.history(hub);
       const { epoch } = hub.projects.known("p")?.head ?? { epoch: "" };
-      await scene.time.sleep(2 * HOUR_MS);
+      scene.time.block(2 * HOUR_MS);
       await scene.trimAll();
       const other = scene.hub();
       const { answer } = await prepareJoin("p", { epoch, seq: 3 }, other.following);
@@ -201,7 +201,7 @@ describe("who comes after a trim", () => {
       away.headWatch.stop();
       project.followers += 1;
       await scene.history(hub);
-      await scene.time.sleep(2 * HOUR_MS);
+      scene.time.block(2 * HOUR_MS);
       await scene.trimAll();
       await away.answer("p", publishOf(5, [{ kind: "session", metadata: { after: true } }]));
       expect(project.head.seq).toBe(11);
@@ -225,7 +225,7 @@ describe("who comes after a trim", () => {
       const submitted = away.submit("p", publishOf(1, [{ kind: "session", metadata: { lost: true } }]));
       await scene.time.sleep(1_000);
       for (let op = 1; op <= 4; op++) await hub.answer("p", publishOf(op, [{ kind: "session", metadata: { op } }]));
-      await scene.time.sleep(2 * HOUR_MS);
+      scene.time.block(2 * HOUR_MS);
       await scene.trimAll();
       gate.open();
       isLate = false;
