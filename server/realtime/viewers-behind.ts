@@ -144,7 +144,7 @@ export class ViewersBehind {
 function readyBySeq({ sent }: Laggards): Map<number, ViewerConnection[]> {
   const ready = new Map<number, ViewerConnection[]>();
   for (const [viewer, seq] of sent) {
-    if (!viewer.socket.outbox.isDrained) continue;
+    if (!viewer.link.outbox.isDrained) continue;
     const others = ready.get(seq);
     if (others === undefined) ready.set(seq, [viewer]);
     else others.push(viewer);

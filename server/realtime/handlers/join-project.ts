@@ -3,9 +3,10 @@ import type { Limits } from "../../../shared/limits.ts";
 import type { ProjectJoin } from "../../../shared/messages/project-join.ts";
 import type { ProjectLeave } from "../../../shared/messages/project-leave.ts";
 import type { ProjectSnapshot, SnapshotPage } from "../../../shared/messages/project-snapshot.ts";
+import type { Position } from "../../../shared/position.ts";
 import { DRAINING } from "../../drain/refusal.ts";
 import { changesFrame } from "../../following/frames.ts";
-import { missedSince, type PreparedJoin, prepareJoin } from "../../following/join.ts";
+import { missedSince, type Prepared, prepareJoin } from "../../following/join.ts";
 import type { Snapshots } from "../../following/snapshots.ts";
 import { within } from "../../patience.ts";
 import type { Logger } from "../../ports.ts";
@@ -58,19 +59,22 @@ export async function joinProject(
   }
 }
 
-function enterProject(
-  deps: JoinProjectDeps,
+const TOO_MUCH_MEANWHILE = "too much was committed during the join";
+
+/** The viewer was told `prepared.answer` in this turn: it is sent what was applied since, and then every frame. */
+export function enterProject(
+  deps: Pick<JoinProjectDeps, "rooms">,
   connection: ViewerConnection,
-  prepared: PreparedJoin,
+  prepared: Prepared<Position>,
   heartbeats: boolean,
 ): void {
   const { project } = prepared;
   const missed = missedSince(prepared);
   if (missed === undefined) {
-    connection.socket.reset({ project_id: project.id, reason: "too much was committed during the join" });
+    deps.rooms.reset(project, connection, heartbeats, TOO_MUCH_MEANWHILE);
     return;
   }
-  for (const entry of missed) connection.socket.sendChanges(changesFrame(entry));
+  for (const entry of missed) connection.link.send("changes", changesFrame(entry));
   deps.rooms.enter(project, connection, heartbeats);
 }
 
