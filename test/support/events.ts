@@ -35,9 +35,11 @@ export class Events {
   constructor(response: Response, abort: AbortController) {
     this.response = response;
     this.#abort = abort;
-    void this.#read().catch(() => {}).then(() => {
-      this.hasEnded = true;
-    });
+    void this.#read()
+      .catch(() => {})
+      .then(() => {
+        this.hasEnded = true;
+      });
   }
 
   of(event: string): Json[] {
@@ -65,12 +67,34 @@ export class Events {
   }
 
   #take(block: string): void {
-    const fields = new Map(block.split("\n").map((line) => line.split(/: (.*)/s, 2) as [string, string]));
-    const id = fields.get("id");
-    if (id !== undefined) this.lastId = id;
-    if (fields.has("retry")) this.retryMs = Number(fields.get("retry"));
-    const event = fields.get("event");
-    if (event !== undefined) this.heard.push({ event, id, data: JSON.parse(fields.get("data") ?? "") });
+    const retry = /^retry: (\d+)$/m.exec(block)?.[1];
+    if (retry !== undefined) this.retryMs = Number(retry);
+    for (const heard of eventsIn(`${block}\n\n`)) {
+      this.lastId = heard.id ?? this.lastId;
+      this.heard.push(heard);
+    }
+  }
+}
+
+/** Events that stand in a text as a whole. */
+export function eventsIn(text: string): Heard[] {
+  return [...text.matchAll(/^event: (\S+)\n(?:id: (\S+)\n)?data: (.*)\n\n/gm)].map(([, event = "", id, json = ""]) => ({
+    event,
+    id,
+    data: JSON.parse(json),
+  }));
+}
+
+/** A body as it was before HTTP cut it into chunks, head included; text in which every character is one byte. */
+export function withoutChunks(text: string): string {
+  let body = "";
+  let start = text.indexOf("\r\n\r\n") + 4;
+  for (;;) {
+    const end = text.indexOf("\r\n", start);
+    const size = Number.parseInt(text.slice(start, end), 16);
+    if (end < 0 || !(size > 0) || text.length < end + 2 + size) return body;
+    body += text.slice(end + 2, end + 2 + size);
+    start = end + 4 + size;
   }
 }
 
