@@ -119,9 +119,9 @@ export class Rooms {
     viewer.link.leaveRoom(heartbeatRoom(project.id));
   }
 
-  #return(project: Project, viewers: readonly ViewerConnection[], frame: ChangesFrame | undefined): void {
+  #return(project: Project, viewers: readonly ViewerConnection[], frame: ChangesFrame): void {
     const [first, ...others] = viewers.map((viewer) => viewer.id);
-    if (frame !== undefined && first !== undefined) this.#options.emitter.emitTo([first, ...others], "changes", frame);
+    if (first !== undefined) this.#options.emitter.emitTo([first, ...others], "changes", frame);
     for (const viewer of viewers) this.#enter(project, viewer);
   }
 

@@ -20,8 +20,8 @@ interface Options {
 
 /** What becomes of viewers that can read again; to be done in the same turn. */
 export interface Return {
-  /** They are sent the frame, if there is one, and from now on every entry. */
-  readonly enter: (project: Project, viewers: readonly ViewerConnection[], frame: ChangesFrame | undefined) => void;
+  /** They are sent the frame, and from now on every entry. */
+  readonly enter: (project: Project, viewers: readonly ViewerConnection[], frame: ChangesFrame) => void;
   /** What they missed is too much for a frame. */
   readonly reset: (project: Project, viewer: ViewerConnection) => void;
 }
@@ -120,7 +120,7 @@ export class ViewersBehind {
       for (const viewer of viewers) this.#return.reset(project, viewer);
     } else {
       for (const viewer of viewers) this.remove(project, viewer);
-      this.#return.enter(project, viewers, frame.changes.length === 0 ? undefined : frame);
+      this.#return.enter(project, viewers, frame);
     }
   }
 
