@@ -69,3 +69,24 @@ test("[X4] [F1] a viewer that was behind while only kinds of later releases chan
     expect(viewer.mirror.position).toEqual({ epoch, seq: seq + 1 });
     expect(viewer.seen).toEqual({ conflated: 1, resets: 0, cuts: 0 });
   }));
+
+test("[V17] a leave that is handled between a join's answer and its ack is the last word", () =>
+  play(async ({ hub, deps, rooms }) => {
+    const sent: string[] = [];
+    const connection = new ViewerConnection("v", { principal: { role: "viewer" } } as never, {
+      outbox: { isDrained: true, isBlocked: false, bytes: 0 },
+      isSlow: () => false,
+      send: (event) => sent.push(event),
+      reset: () => sent.push("project:reset"),
+      goesOnAfterReset: false,
+      enterRooms: (names) => sent.push(...names),
+      leaveRoom: () => {},
+    });
+    const handled = await joinProject(deps, connection, { project_id: "p", heartbeats: false });
+    expect(handled.ok).toBe(true);
+    leaveProject(rooms, connection, { project_id: "p" });
+    if (handled.ok) handled.afterAck?.();
+    await hub.answer("p", publishOf(1, [{ kind: "session", metadata: { n: 1 } }]));
+    expect(sent).toEqual([]);
+    expect([connection.joined.size, connection.joining.size]).toEqual([0, 0]);
+  }));

@@ -47,16 +47,21 @@ export async function joinProject(
     if (connection.joining.get(projectId) !== ticket) {
       return refused(refuse("GONE", "a later join or leave of this project replaced this one"));
     }
+    // Even now a leave that has waited may be handled before the ack, or the connection may end.
     const afterAck = () => {
-      if (!connection.isClosed) enterProject(deps, connection, prepared, message.heartbeats);
+      if (endJoin(connection, projectId, ticket)) enterProject(deps, connection, prepared, message.heartbeats);
     };
     return { ...accepted(prepared.answer), afterAck };
   } catch (error) {
+    endJoin(connection, projectId, ticket);
     deps.log.warn({ err: error, project_id: projectId }, "join not answered");
     return refused({ code: "UNAVAILABLE", message: "the database does not answer", retry_after_ms: 1_000 });
-  } finally {
-    if (connection.joining.get(projectId) === ticket) connection.joining.delete(projectId);
   }
+}
+
+/** False when a later join or leave, or the end of the connection, has ended it before. */
+function endJoin({ joining }: ViewerConnection, projectId: string, ticket: symbol): boolean {
+  return joining.get(projectId) === ticket && joining.delete(projectId);
 }
 
 const TOO_MUCH_MEANWHILE = "too much was committed during the join";
