@@ -35,6 +35,8 @@ export async function followProject(
   if (refusal !== undefined) return refused(refusal);
   const { commitDeadlineMs } = deps.following.bounds;
   const prepared = await within(commitDeadlineMs, prepareStream(projectId, since, deps.following));
+  // Whom the drain asks to move it has listed by now, perhaps.
+  if (deps.isDraining()) return refused(DRAINING);
   return accepted((response) => {
     const viewer = deps.streams.open(response, principal, projectId);
     if (viewer === undefined) return;
