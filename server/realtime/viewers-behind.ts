@@ -115,7 +115,7 @@ export class ViewersBehind {
     const { conflatedBytes } = this.#options.bounds;
     if (frame instanceof Set && [...frame].every((sessionId) => familyOf(sessionId) === undefined)) {
       if (!laggards.isLoading) void this.#load(project, laggards, [...frame]);
-    } else if (frame === undefined || frame instanceof Set || JSON.stringify(frame.changes).length > conflatedBytes) {
+    } else if (frame === undefined || frame instanceof Set || byteLengthOf(frame.changes) > conflatedBytes) {
       // Forgotten, too large, or logged and yet not there: a database that was cut back.
       for (const viewer of viewers) this.#return.reset(project, viewer);
     } else {
@@ -139,6 +139,10 @@ export class ViewersBehind {
     laggards.isLoading = false;
     if (this.#projects.get(project) === laggards) this.#bringBackTo(project, laggards, this.#timeIsOver());
   }
+}
+
+function byteLengthOf(changes: ChangesFrame["changes"]): number {
+  return Buffer.byteLength(JSON.stringify(changes));
 }
 
 function readyBySeq({ sent }: Laggards): Map<number, ViewerConnection[]> {

@@ -23,12 +23,13 @@ interface Stage {
 }
 
 const BUDGET = 500;
+const CONFLATED_BYTES = 4_000;
 
 /** A hub with session s in project p, its rooms, and a viewer that reads when it is told to. */
 function play(work: (stage: Stage) => Promise<void>): Promise<void> {
   const time = new VirtualTime();
   const ports = { changeLog: new MemoryChangeLog(), projections: new MemoryProjections() };
-  const hub = new Core({ hubId: "h1", time, bounds: { slowPassMs: 5 }, ...ports });
+  const hub = new Core({ hubId: "h1", time, bounds: { slowPassMs: 5, conflatedBytes: CONFLATED_BYTES }, ...ports });
   const run = async () => {
     const emitter = new FakeRooms();
     const common = { ...hub.following, ...ports, clock: time, log: QUIET };
@@ -68,6 +69,20 @@ test("[X4] [F1] a viewer that was behind while only kinds of later releases chan
     await readAll(viewer);
     expect(viewer.mirror.position).toEqual({ epoch, seq: seq + 1 });
     expect(viewer.seen).toEqual({ conflated: 1, resets: 0, cuts: 0 });
+  }));
+
+test("[F22] the bound of a conflated frame is one of bytes, not of characters", () =>
+  play(async ({ hub, time, viewer }) => {
+    await viewer.join();
+    await readAll(viewer);
+    const tell = async (op: number, text: string) =>
+      hub.answer("p", publishOf(op, [{ kind: "session", metadata: { text } }]));
+    await tell(1, "x".repeat(BUDGET));
+    await tell(2, "€".repeat(CONFLATED_BYTES / 2));
+    await readAll(viewer);
+    await time.sleep(20);
+    await readAll(viewer);
+    expect(viewer.seen).toEqual({ conflated: 0, resets: 1, cuts: 0 });
   }));
 
 test("[V17] a leave that is handled between a join's answer and its ack is the last word", () =>
