@@ -37,7 +37,7 @@ beforeAll(async () => {
     return open.call(this, response, ...rest);
   });
   shared = await sharedStage.hub({
-    env: { REQUEST_TIMEOUT_MS: "400" },
+    env: { REQUEST_TIMEOUT_MS: "1500" },
     overrides: { bounds: { positionEveryMs: 500, eventRetryMs: 100, eventRetrySpreadMs: 100 } },
   });
 });
