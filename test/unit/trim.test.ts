@@ -4,7 +4,7 @@ import type { Entry } from "../../server/domain/records.ts";
 import { prepareJoin } from "../../server/following/join.ts";
 import { MemoryBase } from "../../server/memory/base.ts";
 import { MemoryProjections } from "../../server/memory/projections.ts";
-import type { AppendOutcome, ChangeLog } from "../../server/ports.ts";
+import type { AppendOutcome, ChangeLog, Projections } from "../../server/ports.ts";
 import { type TrimPorts, trimStep } from "../../server/retention/trim.ts";
 import { countTrimmable } from "../../server/retention/trim-rule.ts";
 import { checkPast } from "../model/checks.ts";
@@ -64,8 +64,8 @@ class Scene {
     );
   }
 
-  hub(changeLog: ChangeLog = this.changeLog): Core {
-    const { time, projections, base } = this;
+  hub(changeLog: ChangeLog = this.changeLog, projections: Projections = this.projections): Core {
+    const { time, base } = this;
     const leaseTerms = () => ({ ttlMs: 100 * HOUR_MS, graceMs: 100 * HOUR_MS });
     const core = new Core({ hubId: `h${this.#cores.length}`, time, changeLog, projections, base, leaseTerms });
     this.#cores.push(core);
@@ -191,6 +191,29 @@ describe("who comes after a trim", () => {
       const { answer } = await prepareJoin("p", { epoch, seq: 3 }, other.following);
       expect(answer).toMatchObject({ mode: "snapshot", reason: "expired", seq: 10 });
       expect((await prepareJoin("p", { epoch, seq: 9 }, other.following)).answer).toMatchObject({ mode: "replay" });
+    }));
+
+  test("[D133] a mark that was read before the trim leads nobody over the hole", () =>
+    play(async (scene) => {
+      await scene.history(scene.hub());
+      scene.time.block(2 * HOUR_MS);
+      await scene.trimAll();
+      let isStale = true;
+      const projections = withMethods<Projections>(scene.projections, (real) => ({
+        readMark: async (projectId) => {
+          const mark = await real.readMark(projectId);
+          const read = isStale && mark !== undefined ? { ...mark, projectedSeq: 3 } : mark;
+          isStale = false;
+          return read;
+        },
+      }));
+      const other = scene.hub(scene.changeLog, projections);
+      const project = await other.projects.get("p");
+      await expect(other.projects.load(project, ["s"])).rejects.toThrow("does not go on after 3");
+      await other.projects.load(project, ["s"]);
+      expect(project.peek("s")?.session?.entity.metadata).toEqual({ op: 4 });
+      isStale = true;
+      expect(await other.snapshots.first(project)).toMatchObject({ seq: 10, sessions: [{}, {}] });
     }));
 
   test("[D133] a hub that was away goes on from where the log goes on", () =>
