@@ -3,7 +3,7 @@ import type { Entry, Head } from "../domain/records.ts";
 import { within } from "../patience.ts";
 import type { AppendOutcome, ChangeLog, EntrySpan, Logger } from "../ports.ts";
 import { decodeEntry, type EntryDocument, encodeEntry } from "./codec.ts";
-import { DURABLE, FAST, logKey, MAJORITY, MAX_SEQ } from "./database.ts";
+import { DURABLE, logKey, MAJORITY, MAX_SEQ } from "./database.ts";
 import { inSlices } from "./in-slices.ts";
 
 const DUPLICATE_KEY = 11_000;
@@ -115,10 +115,9 @@ export class MongoChangeLog implements ChangeLog {
     return documents.map(decodeEntry);
   }
 
-  /** Lost with a primary, the removal is done again: what stands before log_start is nobody's. */
   async deleteBefore(projectId: string, seq: number): Promise<void> {
     const range = { _id: { $gte: logKey(projectId, 0), $lt: logKey(projectId, seq) } };
-    await this.#log.deleteMany(range, { writeConcern: FAST });
+    await this.#log.deleteMany(range, { writeConcern: DURABLE });
   }
 
   async findAhead(heads: readonly { readonly projectId: string; readonly seq: number }[]): Promise<string[]> {

@@ -130,7 +130,9 @@ export class FaultyChangeLog implements ChangeLog {
     const { faults } = this.#wire;
     if (this.#wire.chance(faults.appendLost)) return "unknown";
     if (this.#wire.chance(faults.appendLate)) {
-      void this.#wire.sleepUpTo(60).then(() => this.#log.append([entry]));
+      // Perhaps when what had its place is trimmed.
+      const ms = this.#wire.chance(0.1) ? 2_000 : 60;
+      void this.#wire.sleepUpTo(ms).then(() => this.#log.append([entry]));
       return "unknown";
     }
     const [outcome = "unknown"] = await this.#log.append([entry]);
