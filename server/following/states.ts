@@ -52,7 +52,8 @@ export class LoadedFamilies {
 }
 
 /**
- * Reads sessions and their tasks as of the project's head or later entries of this hub. Beside the cache of the writer, which is for what agents of this hub change. Rejects when MongoDB
+ * Reads sessions and their tasks as of the project's head or later entries of this hub. Beside the cache of the writer,
+ * which is for what agents of this hub change. Rejects when MongoDB
  * does not answer.
  */
 export async function loadFamilies(
