@@ -33,6 +33,7 @@ import { readMongodbUri } from "./secret-files.ts";
 import { VERSION } from "./version.ts";
 import { WatchedFile } from "./watched-file.ts";
 import { wireKeys } from "./wire-keys.ts";
+import { rateSettings, wireLimits } from "./wire-limits.ts";
 import { wireLiveness } from "./wire-liveness.ts";
 import { ProjectedMarks } from "./writer/projected-marks.ts";
 import { ProjectionWatch } from "./writer/projection-watch.ts";
@@ -102,7 +103,7 @@ export async function startHub(options: HubOptions): Promise<Hub> {
 
 async function open(options: HubOptions, onStop: OnStop) {
   const { config, log, overrides } = options;
-  const limits = { ...DEFAULT_LIMITS, ...overrides?.limits } as Limits;
+  const limits: Limits = { ...DEFAULT_LIMITS, ...rateSettings(config), ...overrides?.limits };
   const bounds = { ...BOUNDS, ...overrides?.bounds } as typeof BOUNDS;
   const hubId = `${config.HUB_ID}.${randomBytes(4).toString("hex")}`;
   const origins = new Origins(config.CORS_ALLOW_ORIGINS, config.isOpen);
@@ -154,6 +155,9 @@ async function open(options: HubOptions, onStop: OnStop) {
 
   const keys = await wireKeys({ config, given: options.keys, store: ports.keys, clock, log, bounds }, onStop);
 
+  const { tokenSecret: secret } = stores;
+  const rates = await wireLimits({ config, limits, hubId, secret, clock, log, bounds }, onStop);
+
   const owners = new Owners(hubId);
   const snapshots = new Snapshots({ changeLog, projections, clock, bounds, pageSize: limits.snapshot_page });
   const gateway = new Gateway({
@@ -166,6 +170,8 @@ async function open(options: HubOptions, onStop: OnStop) {
     clock,
     log,
     origins,
+    rates,
+    trustedProxies: config.TRUST_PROXY,
     maxConnections: config.MAX_CONNECTIONS,
     maxConnectsPerSecond: config.MAX_CONNECTS_PER_SECOND,
     isDraining: () => drain.isDraining,
@@ -174,7 +180,7 @@ async function open(options: HubOptions, onStop: OnStop) {
   });
   const fanOut = await createFanOut(config, {
     hubId,
-    secret: stores.tokenSecret,
+    secret,
     namespace: gateway.hubs,
     bounds,
     log,
@@ -222,6 +228,7 @@ async function open(options: HubOptions, onStop: OnStop) {
   const app = createHttpApp({
     keys: keys.ring,
     keyAdmin,
+    rates,
     limits,
     clock,
     log,
@@ -251,7 +258,7 @@ async function open(options: HubOptions, onStop: OnStop) {
       owners,
       leases,
       heartbeats,
-      tokens: new SessionTokens(stores.tokenSecret),
+      tokens: new SessionTokens(secret),
       snapshots,
       following: { projects, snapshots, replays: new Replays({ changeLog, bounds }), limits, bounds },
       returning: new ReturningSessions({ projects, heldSessions: ports.heldSessions, clock, log, bounds }),

@@ -41,7 +41,7 @@ export function createHttpApp(deps: HttpDeps): Express {
   app.use(refuseKeyInUrl);
   mount(app, healthResources(deps));
   app.all("/", refuseUnknownPath);
-  app.use(authenticate(deps.keys));
+  app.use(authenticate(deps));
   mount(app, [...adminResources(deps), ...keyResources(deps)]);
   app.use(refuseWhenHeld(deps));
   mount(app, [...sessionResources(deps), ...taskResources(deps), ...projectResources(deps)]);

@@ -4,6 +4,7 @@ import type { Drain } from "../drain/drain.ts";
 import type { Snapshots } from "../following/snapshots.ts";
 import type { KeyAdmin } from "../keys/key-admin.ts";
 import type { KeyRing } from "../keys/key-ring.ts";
+import type { RateLimits } from "../limits/rate-limits.ts";
 import type { Heartbeats } from "../liveness/heartbeats.ts";
 import type { Clock, FanOut, Logger } from "../ports.ts";
 import type { DatabaseTrouble, Queries } from "../queries/ports.ts";
@@ -21,6 +22,7 @@ export interface Health {
 export interface HttpDeps {
   readonly keys: Pick<KeyRing, "identify">;
   readonly keyAdmin: KeyAdmin;
+  readonly rates: Pick<RateLimits, "address" | "request" | "failedKeys">;
   readonly writer: Pick<Writer, "submit">;
   readonly projects: Projects;
   readonly snapshots: Snapshots;

@@ -2,14 +2,16 @@ import { type IncomingMessage, STATUS_CODES } from "node:http";
 import type { Socket } from "socket.io";
 import { ERRORS, errorBody, type Refusal, refuse } from "../../shared/errors.ts";
 import type { BOUNDS } from "../bounds.ts";
+import { clientAddress, partyOf } from "../domain/client-address.ts";
 import type { Origins } from "../domain/origins.ts";
 import { DRAINING } from "../drain/refusal.ts";
 import type { KeyRing } from "../keys/key-ring.ts";
+import type { RateLimits } from "../limits/rate-limits.ts";
 import type { Clock, Logger } from "../ports.ts";
 import { pause } from "../timing.ts";
 import { AcceptBrake } from "./accept-brake.ts";
 import { FAREWELL_MS } from "./farewell.ts";
-import { authenticate, type Peer } from "./handshake.ts";
+import { authenticate, INVALID_KEY, type Peer } from "./handshake.ts";
 import { LoopLag } from "./loop-lag.ts";
 import { UpgradeQueue } from "./upgrade-queue.ts";
 
@@ -19,6 +21,9 @@ export interface DoorOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly origins: Origins;
+  readonly rates: RateLimits;
+  /** Proxies in front that are believed about the client's address. */
+  readonly trustedProxies: number;
   readonly maxConnections: number;
   /** 0: as many as come. */
   readonly maxConnectsPerSecond: number;
@@ -107,12 +112,23 @@ export class Door {
     }
     this.#claimed.add(conn);
     if (this.#options.isDraining()) return DRAINING;
+    const { keys, rates } = this.#options;
+    const address = this.#addressOf(socket);
+    const blocked = rates.address(address);
+    if (blocked !== undefined) return blocked;
     // Reads all of the request before it waits for anything.
-    const greeted = authenticate(handshake, this.#options.keys, socket.nsp.name);
+    const greeted = authenticate(handshake, keys, socket.nsp.name);
     forgetRequest(socket);
     const peer = await greeted;
+    if (peer === INVALID_KEY) rates.failedKeys.onFailure(address);
     // After the key, which costs microseconds: strangers must not use up what agents need to come back.
     return "code" in peer ? peer : (this.#overload() ?? peer);
+  }
+
+  #addressOf({ conn, handshake }: Socket): string {
+    const forwardedFor = handshake.headers["x-forwarded-for"];
+    const text = Array.isArray(forwardedFor) ? forwardedFor.join(",") : forwardedFor;
+    return partyOf(clientAddress(conn.remoteAddress, text, this.#options.trustedProxies));
   }
 
   #overload(): Refusal | undefined {

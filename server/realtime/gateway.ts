@@ -6,12 +6,13 @@ import type { ModeFrame } from "../../shared/messages/frames.ts";
 import type { Lease } from "../../shared/messages/lease.ts";
 import type { Closing, Expiring, Welcome } from "../../shared/messages/notices.ts";
 import { AGENTS_NAMESPACE, VIEWERS_NAMESPACE } from "../../shared/protocol.ts";
+import { RequestCounts } from "../counts/requests.ts";
 import type { Principal } from "../domain/access.ts";
 import type { Movable } from "../drain/move.ts";
 import { DRAINING } from "../drain/refusal.ts";
 import { pause } from "../timing.ts";
 import { AgentConnection } from "./agent-connection.ts";
-import { Dispatch, type DispatchOptions, type Route } from "./dispatch.ts";
+import { type CountedRoute, counted, Dispatch, type DispatchOptions, type Route } from "./dispatch.ts";
 import { Door, type DoorOptions, refuseConnect } from "./door.ts";
 import { cutSlowGoodbye, sayGoodbye, sendAway } from "./farewell.ts";
 import type { Peer } from "./handshake.ts";
@@ -59,6 +60,13 @@ const TOO_MANY_ERRORS: Closing = {
   message: `${REFUSALS_PER_MINUTE} malformed requests within a minute`,
   reconnect: false,
 };
+/** It may be a program in a loop that is put right: it comes back by itself, after a while. */
+const flooded = (reconnectAfterMs: number): Closing => ({
+  code: "RATE_LIMITED",
+  message: "the client went on far beyond its rate although it was refused; see welcome.limits",
+  reconnect: true,
+  reconnect_after_ms: reconnectAfterMs,
+});
 /** A word to all agents goes out in portions, so that the turn of the event loop stays short. */
 const TOLD_AT_ONCE = 250;
 const TELL_PAUSE_MS = 20;
@@ -90,6 +98,8 @@ export class Gateway {
   /** The lease that agents are being told, or were told last. */
   #told: Lease | undefined;
   readonly #unanswered = { count: 0 };
+  /** Of events that are none. */
+  readonly #unknown = new RequestCounts();
 
   constructor(options: GatewayOptions) {
     this.#options = options;
@@ -119,7 +129,7 @@ export class Gateway {
   /** Takes connections of this server from now on. */
   open(http: HttpServer, routes: Routes): void {
     this.#keyWatch.start();
-    this.#accept(this.#agents, routes.agents, (socket, peer) => {
+    this.#accept(this.#agents, counted(routes.agents), (socket, peer) => {
       const consumer = this.#consumer(socket);
       const connection = new AgentConnection(socket.id, peer, (event, ...message) => {
         socket.emit(event, ...message);
@@ -131,7 +141,7 @@ export class Gateway {
       });
       return { connection, consumer, intake: (dispatch) => (event) => void dispatch.onEvent(event) };
     });
-    this.#accept(this.#viewers, routes.viewers, (socket, peer) => {
+    this.#accept(this.#viewers, counted(routes.viewers), (socket, peer) => {
       boundFrames(socket, this.#options.limits.viewer_frame_bytes);
       let gate: RequestGate<readonly unknown[]> | undefined;
       const gone = () => {
@@ -233,7 +243,7 @@ export class Gateway {
 
   #accept<C extends { readonly id: string }>(
     namespace: Namespace,
-    routes: ReadonlyMap<string, Route<C>>,
+    routes: ReadonlyMap<string, CountedRoute<C>>,
     begin: (socket: Socket, peer: Peer) => Begun<C>,
   ): void {
     const peers = new WeakMap<Socket, Peer>();
@@ -251,8 +261,9 @@ export class Gateway {
       const peer = peers.get(socket);
       if (peer === undefined) return;
       const { connection, consumer, intake } = begin(socket, peer);
-      const dispatch = new Dispatch(connection, routes, this.#dispatchOptions(), {
+      const dispatch = new Dispatch(connection, routes, this.#dispatchOptions(socket, peer), {
         onTooManyErrors: () => sendAway(socket, TOO_MANY_ERRORS),
+        onFlood: () => sayGoodbye(socket, flooded(this.#options.bounds.floodReconnectMs)),
         onAnswered: () => void this.#isSlow(socket, consumer),
       });
       const take = intake(dispatch);
@@ -282,9 +293,17 @@ export class Gateway {
     });
   }
 
-  #dispatchOptions(): DispatchOptions {
-    const { limits, clock, log } = this.#options;
-    return { limits, clock, log, maxRefusalsPerMinute: REFUSALS_PER_MINUTE, unanswered: this.#unanswered };
+  #dispatchOptions({ id }: Socket, peer: Peer): DispatchOptions {
+    const { limits, clock, log, rates } = this.#options;
+    return {
+      limits,
+      clock,
+      log,
+      maxRefusalsPerMinute: REFUSALS_PER_MINUTE,
+      unanswered: this.#unanswered,
+      rates: rates.connection({ id, peer }),
+      unknown: this.#unknown,
+    };
   }
 
   #welcome(peer: Peer): Welcome {

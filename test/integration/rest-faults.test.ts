@@ -8,6 +8,7 @@ import type { HttpDeps } from "../../server/http/deps.ts";
 import { createHttpServer } from "../../server/http/http-server.ts";
 import { configuredKeys } from "../../server/keys/configured-keys.ts";
 import { KeyRing } from "../../server/keys/key-ring.ts";
+import type { RateLimits } from "../../server/limits/rate-limits.ts";
 import { LOCAL_FAN_OUT } from "../../server/local-fan-out.ts";
 import { DEFAULT_LIMITS } from "../../shared/limits.ts";
 import { freshDatabase } from "../support/database.ts";
@@ -55,6 +56,7 @@ async function edge(parts: Partial<HttpDeps>, timeouts?: Parameters<typeof creat
   const app = createHttpApp({
     keys: ringOf(KEY),
     keyAdmin: {} as HttpDeps["keyAdmin"],
+    rates: { address: () => undefined, request: () => undefined, failedKeys: {} as RateLimits["failedKeys"] },
     writer: { submit: never },
     projects: {} as HttpDeps["projects"],
     snapshots: {} as HttpDeps["snapshots"],
