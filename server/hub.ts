@@ -3,6 +3,7 @@ import { DEFAULT_LIMITS, type Limits } from "../shared/limits.ts";
 import { BOUNDS } from "./bounds.ts";
 import { SystemClock } from "./clock.ts";
 import type { Config } from "./config.ts";
+import { HttpCounts } from "./counts/http.ts";
 import { Origins } from "./domain/origins.ts";
 import { SessionTokens } from "./domain/session-token.ts";
 import { Drain } from "./drain/drain.ts";
@@ -35,6 +36,7 @@ import { WatchedFile } from "./watched-file.ts";
 import { wireKeys } from "./wire-keys.ts";
 import { rateSettings, wireLimits } from "./wire-limits.ts";
 import { wireLiveness } from "./wire-liveness.ts";
+import { wireMetrics } from "./wire-metrics.ts";
 import { ProjectedMarks } from "./writer/projected-marks.ts";
 import { ProjectionWatch } from "./writer/projection-watch.ts";
 import { Projector } from "./writer/projector.ts";
@@ -48,6 +50,8 @@ export interface HubOptions {
   /** API keys in force, the first-run key included. */
   readonly keys: readonly string[];
   readonly log: Logger;
+  /** What the process tells in `/metrics` beside the hub. */
+  readonly processMetrics?: () => Promise<string>;
   /** An operator asked the hub to end: whoever runs it stops it. */
   readonly onEnd: () => void;
   readonly overrides?: Overrides;
@@ -225,7 +229,12 @@ async function open(options: HubOptions, onStop: OnStop) {
     connections: () => gateway.connections,
     writeBack: () => Promise.all([heartbeats.writeBack(), marks.raise()]),
   });
+  const counts = new HttpCounts();
+  const ping = () => health.ping();
+  const sources = { gateway, writer, heartbeats, rooms, rates, keys: keys.ring, fanOut, drain, http: counts, ping };
   const app = createHttpApp({
+    counts,
+    metrics: wireMetrics(sources, options.processMetrics),
     keys: keys.ring,
     keyAdmin,
     rates,
@@ -239,7 +248,7 @@ async function open(options: HubOptions, onStop: OnStop) {
     stalledAfterMs: config.STALLED_AFTER_MS,
     queries,
     databaseTrouble,
-    health: { version: VERSION, ping: () => health.ping(), fanOut },
+    health: { version: VERSION, ping, fanOut },
     drain,
     requestTimeoutMs: config.REQUEST_TIMEOUT_MS,
     origins,

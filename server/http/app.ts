@@ -13,6 +13,7 @@ import { assignRequestId, requestIdOf } from "./request-id.ts";
 import { adminResources } from "./routes/admin.ts";
 import { healthResources } from "./routes/health.ts";
 import { keyResources } from "./routes/keys.ts";
+import { metricsResources } from "./routes/metrics.ts";
 import { projectResources } from "./routes/projects.ts";
 import { sessionResources } from "./routes/sessions.ts";
 import { taskResources } from "./routes/tasks.ts";
@@ -42,7 +43,7 @@ export function createHttpApp(deps: HttpDeps): Express {
   mount(app, healthResources(deps));
   app.all("/", refuseUnknownPath);
   app.use(authenticate(deps));
-  mount(app, [...adminResources(deps), ...keyResources(deps)]);
+  mount(app, [...adminResources(deps), ...keyResources(deps), ...metricsResources(deps)]);
   app.use(refuseWhenHeld(deps));
   mount(app, [...sessionResources(deps), ...taskResources(deps), ...projectResources(deps)]);
   app.use(refuseUnknownPath);
@@ -50,18 +51,21 @@ export function createHttpApp(deps: HttpDeps): Express {
   return app;
 }
 
-/** One line per answered request; the path only, since a query may hold what somebody should not have put there. */
-function logRequest({ log, clock }: HttpDeps): RequestHandler {
+/** Counts answered requests, one line for each; the path only, since a query may hold what somebody should not have put there. */
+function logRequest({ log, clock, counts }: HttpDeps): RequestHandler {
   return (request, response, next) => {
     const started = clock.monotonic();
     const { path } = request;
     response.on("close", () => {
+      const status = response.writableFinished ? response.statusCode : 499;
+      const ms = clock.monotonic() - started;
+      counts.onAnswered(status, ms);
       const fields = {
         request_id: requestIdOf(response),
         method: request.method,
         path: withoutKeys(path).slice(0, 300),
-        status: response.writableFinished ? response.statusCode : 499,
-        ms: Math.round(clock.monotonic() - started),
+        status,
+        ms: Math.round(ms),
         fingerprint: (response.locals.principal as Principal | undefined)?.fingerprint,
         ip: request.ip,
       };

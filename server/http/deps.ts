@@ -1,4 +1,5 @@
 import type { Limits } from "../../shared/limits.ts";
+import type { HttpCounts } from "../counts/http.ts";
 import type { Origins } from "../domain/origins.ts";
 import type { Drain } from "../drain/drain.ts";
 import type { Snapshots } from "../following/snapshots.ts";
@@ -18,10 +19,18 @@ export interface Health {
   readonly fanOut: Pick<FanOut, "state" | "trouble" | "counts">;
 }
 
+export interface Metrics {
+  readonly contentType: string;
+  /** In the text format of Prometheus. */
+  text(): Promise<string>;
+}
+
 /** What the HTTP edge needs. */
 export interface HttpDeps {
   readonly keys: Pick<KeyRing, "identify">;
   readonly keyAdmin: KeyAdmin;
+  readonly counts: HttpCounts;
+  readonly metrics: Metrics;
   readonly rates: Pick<RateLimits, "address" | "request" | "failedKeys">;
   readonly writer: Pick<Writer, "submit">;
   readonly projects: Projects;

@@ -2,6 +2,7 @@ import { type IncomingMessage, STATUS_CODES } from "node:http";
 import type { Socket } from "socket.io";
 import { ERRORS, errorBody, type Refusal, refuse } from "../../shared/errors.ts";
 import type { BOUNDS } from "../bounds.ts";
+import { RequestCounts } from "../counts/requests.ts";
 import { clientAddress, partyOf } from "../domain/client-address.ts";
 import type { Origins } from "../domain/origins.ts";
 import { DRAINING } from "../drain/refusal.ts";
@@ -53,6 +54,8 @@ const TOO_LONG: Refusal = {
 
 /** Who comes in: first the upgrade to WebSocket, then, with a key, the CONNECT to a namespace. */
 export class Door {
+  /** CONNECTs that were judged. */
+  readonly counts = new RequestCounts();
   readonly #options: DoorOptions & Presence;
   /** Engine connections that have sent a CONNECT. */
   readonly #claimed = new WeakSet<object>();
@@ -70,6 +73,10 @@ export class Door {
       lagMs: () => this.#lag.ms,
       random: Math.random,
     });
+  }
+
+  get loopLagMs(): number {
+    return this.#lag.ms;
   }
 
   stop(): void {
@@ -95,6 +102,13 @@ export class Door {
 
   /** What is thrown in here would end the process, and nobody has shown a key yet. */
   async connect(socket: Socket): Promise<Peer | Refusal> {
+    const judged = await this.#judge(socket);
+    if ("code" in judged) this.counts.onRefused(judged.code);
+    else this.counts.accepted += 1;
+    return judged;
+  }
+
+  async #judge(socket: Socket): Promise<Peer | Refusal> {
     try {
       return await this.#greet(socket);
     } catch (error) {

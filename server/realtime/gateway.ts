@@ -21,6 +21,7 @@ import { KeyWatch } from "./key-watch.ts";
 import { EngineOutbox, transportSocket } from "./outbox.ts";
 import { RequestGate } from "./request-gate.ts";
 import type { RoomEmitter } from "./rooms.ts";
+import { SentBytes } from "./sent-bytes.ts";
 import { type Consumer, SlowConsumers } from "./slow-consumers.ts";
 import { ViewerConnection } from "./viewer-connection.ts";
 
@@ -37,6 +38,26 @@ export interface GatewayOptions extends DoorOptions {
 export interface Routes {
   readonly agents: ReadonlyMap<string, Route<AgentConnection>>;
   readonly viewers: ReadonlyMap<string, Route<ViewerConnection>>;
+}
+
+/** What became of one kind of message. */
+interface MessageCounts {
+  readonly namespace: string;
+  readonly event: string;
+  readonly counts: RequestCounts;
+}
+
+export interface GatewayCounts {
+  readonly agents: number;
+  readonly viewers: number;
+  readonly messages: readonly MessageCounts[];
+  /** Events that are none. */
+  readonly unknown: RequestCounts;
+  readonly connects: RequestCounts;
+  readonly loopLagMs: number;
+  readonly frames: ReadonlyMap<string, number>;
+  readonly ended: ReadonlyMap<string, number>;
+  readonly sentBytes: number;
 }
 
 /** Where hubs talk to one another. */
@@ -100,6 +121,11 @@ export class Gateway {
   readonly #unanswered = { count: 0 };
   /** Of events that are none. */
   readonly #unknown = new RequestCounts();
+  readonly #messages: MessageCounts[] = [];
+  readonly #sentBytes = new SentBytes();
+  /** Frames to viewers by event, one for each viewer; connections that the hub ended, by the code it told. */
+  readonly #frames = new Map<string, number>();
+  readonly #ended = new Map<string, number>();
 
   constructor(options: GatewayOptions) {
     this.#options = options;
@@ -170,18 +196,33 @@ export class Gateway {
       namespace.use((socket, next) => refuseConnect(socket, next, elsewhere));
     }
     this.#io.attach(http);
-    this.#io.engine.on("connection", cutSlowGoodbye);
+    this.#io.engine.on("connection", (conn: Socket["conn"]) => {
+      cutSlowGoodbye(conn);
+      this.#sentBytes.add(conn);
+    });
   }
 
   /** Rooms of viewers on this hub. */
   get rooms(): RoomEmitter {
     const viewers = this.#viewers;
+    const { rooms } = viewers.adapter;
+    const count = (event: string, viewersThere = 0) =>
+      void this.#frames.set(event, (this.#frames.get(event) ?? 0) + viewersThere);
     return {
-      isEmpty: (room) => !viewers.adapter.rooms.has(room),
-      emit: (room, event, message) => void viewers.local.to(room).emit(event, message),
-      emitVolatile: (room, event, message) => void viewers.local.volatile.to(room).emit(event, message),
+      isEmpty: (room) => !rooms.has(room),
+      emit: (room, event, message) => {
+        count(event, rooms.get(room)?.size);
+        viewers.local.to(room).emit(event, message);
+      },
+      emitVolatile: (room, event, message) => {
+        count(event, rooms.get(room)?.size);
+        viewers.local.volatile.to(room).emit(event, message);
+      },
       // Every socket is alone in the room of its id.
-      emitTo: (ids, event, message) => void viewers.local.to([...ids]).emit(event, message),
+      emitTo: (ids, event, message) => {
+        count(event, ids.length);
+        viewers.local.to([...ids]).emit(event, message);
+      },
     };
   }
 
@@ -194,6 +235,21 @@ export class Gateway {
   setMode(mode: ModeFrame): void {
     this.#mode = mode;
     this.#viewers.local.emit("mode", mode);
+  }
+
+  /** What was done since the start, and is now. */
+  get counts(): GatewayCounts {
+    return {
+      agents: this.#agents.sockets.size,
+      viewers: this.#viewers.sockets.size,
+      messages: this.#messages,
+      unknown: this.#unknown,
+      connects: this.#door.counts,
+      loopLagMs: this.#door.loopLagMs,
+      frames: this.#frames,
+      ended: this.#ended,
+      sentBytes: this.#sentBytes.total,
+    };
   }
 
   /** Requests that wait for their answer. */
@@ -209,7 +265,7 @@ export class Gateway {
         return socket.conn.readyState === "closed";
       },
       askToMove: (reconnectAfterMs) => void socket.emit("drain", { reconnect_after_ms: reconnectAfterMs }),
-      close: () => sayGoodbye(socket, MOVE_NOW),
+      close: () => this.#dismiss(socket, MOVE_NOW),
     }));
   }
 
@@ -246,6 +302,7 @@ export class Gateway {
     routes: ReadonlyMap<string, CountedRoute<C>>,
     begin: (socket: Socket, peer: Peer) => Begun<C>,
   ): void {
+    for (const [event, { counts }] of routes) this.#messages.push({ namespace: namespace.name, event, counts });
     const peers = new WeakMap<Socket, Peer>();
     namespace.use((socket, next) => {
       void this.#door.connect(socket).then((peer) => {
@@ -262,8 +319,8 @@ export class Gateway {
       if (peer === undefined) return;
       const { connection, consumer, intake } = begin(socket, peer);
       const dispatch = new Dispatch(connection, routes, this.#dispatchOptions(socket, peer), {
-        onTooManyErrors: () => sendAway(socket, TOO_MANY_ERRORS),
-        onFlood: () => sayGoodbye(socket, flooded(this.#options.bounds.floodReconnectMs)),
+        onTooManyErrors: () => this.#dismiss(socket, TOO_MANY_ERRORS),
+        onFlood: () => this.#dismiss(socket, flooded(this.#options.bounds.floodReconnectMs)),
         onAnswered: () => void this.#isSlow(socket, consumer),
       });
       const take = intake(dispatch);
@@ -272,8 +329,7 @@ export class Gateway {
         expiring: (message: Expiring) => void socket.emit("expiring", message),
         end: (reason: Closing) => {
           dispatch.end();
-          if (reason.reconnect) sayGoodbye(socket, reason);
-          else sendAway(socket, reason);
+          this.#dismiss(socket, reason);
         },
       };
       this.#keyWatch.add(watched);
@@ -361,7 +417,13 @@ export class Gateway {
       reconnect: true,
       reconnect_after_ms: bounds.slowReconnectMs,
     };
-    sayGoodbye(socket, message);
+    this.#dismiss(socket, message);
+  }
+
+  #dismiss(socket: Socket, reason: Closing): void {
+    this.#ended.set(reason.code, (this.#ended.get(reason.code) ?? 0) + 1);
+    if (reason.reconnect) sayGoodbye(socket, reason);
+    else sendAway(socket, reason);
   }
 }
 

@@ -1,6 +1,7 @@
 import { createServer, type Server } from "node:http";
 import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
+import { HttpCounts } from "../../server/counts/http.ts";
 import { Origins } from "../../server/domain/origins.ts";
 import { ProjectScope } from "../../server/domain/project-scope.ts";
 import { createHttpApp } from "../../server/http/app.ts";
@@ -56,6 +57,8 @@ async function edge(parts: Partial<HttpDeps>, timeouts?: Parameters<typeof creat
   const app = createHttpApp({
     keys: ringOf(KEY),
     keyAdmin: {} as HttpDeps["keyAdmin"],
+    counts: new HttpCounts(),
+    metrics: { contentType: "text/plain", text: async () => "" },
     rates: { address: () => undefined, request: () => undefined, failedKeys: {} as RateLimits["failedKeys"] },
     writer: { submit: never },
     projects: {} as HttpDeps["projects"],
