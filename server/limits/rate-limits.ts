@@ -72,7 +72,7 @@ export class RateLimits {
   address(address: string): Refusal | undefined {
     const pauseMs = this.failedKeys.refusedFor(address);
     if (pauseMs === undefined) return undefined;
-    const message = "too many failed API keys from this address; correct the key, then try again later";
+    const message = "too many failed API keys from this address; correct the key and wait";
     return { code: "RATE_LIMITED", message, retry_after_ms: pauseMs };
   }
 

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { runCli } from "../support/cli.ts";
 import { eventually } from "../support/eventually.ts";
 import { OwnRedis } from "../support/own-redis.ts";
 import { RawSocket, rawJoined } from "../support/raw-socket.ts";
@@ -154,12 +155,21 @@ describe("[K13] failed keys", () => {
     const refused = await connect({ key: hub.key });
     expect(refused).toMatchObject({
       code: "RATE_LIMITED",
-      message: "too many failed API keys from this address; correct the key, then try again later",
+      message: "too many failed API keys from this address; correct the key and wait",
     });
     expect(refused.retry_after_ms).toBeGreaterThan(0);
     expect((await get("10.0.0.5", hub.key)).status, "one count for both edges").toBe(429);
     expect((await connected.ask("/agents", `["heartbeat",{"sessions":[]}]`)).ok).toBe(true);
   });
+});
+
+test("[K13] the command line says when to try again", async () => {
+  for (let i = 0; i < 10; i++) await rest(hub, "GET /sessions", { key: randomUUID() });
+  const run = await runCli(["sessions"], { env: { STATE_HUB_URL: hub.url, STATE_HUB_KEY: hub.key } });
+  expect(run.stderr).toMatch(
+    /^state-hub: the hub refused: too many failed API keys from this address; correct the key and wait \(RATE_LIMITED\); try again in \d+ s\n$/,
+  );
+  expect(run.code).toBe(1);
 });
 
 describe("[L13] with Redis", () => {
