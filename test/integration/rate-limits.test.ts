@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { runCli } from "../support/cli.ts";
 import { eventually } from "../support/eventually.ts";
+import { makeKey } from "../support/keys.ts";
 import { OwnRedis } from "../support/own-redis.ts";
 import { RawSocket, rawJoined } from "../support/raw-socket.ts";
 import { rest } from "../support/rest.ts";
@@ -173,9 +174,10 @@ test("[K13] the command line says when to try again", async () => {
 });
 
 describe("[L13] with Redis", () => {
-  test("two hubs know what the other counted; a Redis that falls silent slows and refuses nobody", async () => {
+  test("two hubs know what the other counted; a Redis that falls silent slows and refuses nobody but those beyond the rate", async () => {
     const redis = await OwnRedis.start(stage);
-    const env = { REDIS_URL: redis.url, TRUST_PROXY: "1", MAX_FAILED_KEYS_PER_MINUTE: "10" };
+    const limits = { MAX_FAILED_KEYS_PER_MINUTE: "10", MAX_KEY_REQUESTS_PER_SECOND: "40" };
+    const env = { ...limits, REDIS_URL: redis.url, TRUST_PROXY: "1" };
     const options = { uri: stage.database().uri, key: randomUUID(), env };
     const a = await stage.hub({ ...options, overrides: { bounds: { sharedCountsMs: 20 } } });
     const b = await stage.hub({ ...options, overrides: { bounds: { sharedCountsMs: 20 } } });
@@ -197,6 +199,18 @@ describe("[L13] with Redis", () => {
     // Each hub counts for itself.
     for (let i = 0; i < 10; i++) expect((await get(a, "10.0.0.9", randomUUID())).status).toBe(401);
     expect((await get(a, "10.0.0.9", a.key)).status).toBe(429);
+
+    const busy = await makeKey({ url: a.url, key: a.key }, { role: "viewer", projects: ["*"] });
+    const answers = await Promise.all(Array.from({ length: 400 }, () => rest(busy, "GET /sessions")));
+    const refused = answers.filter(({ status }) => status !== 200);
+    expect(refused.length).toBeGreaterThan(0);
+    for (const { status, headers, body } of refused) {
+      expect(status).toBe(429);
+      expect(Number(headers.get("retry-after"))).toBeGreaterThan(0);
+      const details = { limit: "key_requests_per_second", allowed: 40 };
+      expect(body).toMatchObject({ code: "RATE_LIMITED", details });
+    }
+    expect((await get(a, "10.0.0.8", a.key)).status, "another key is not slowed").toBe(200);
     redis.thaw();
   });
 });
