@@ -181,7 +181,7 @@ export const SETTINGS = {
   ),
   MAX_PUBLISHES_PER_SECOND: rate(
     DEFAULT_LIMITS.publishes_per_second,
-    "Most publishes, opens and closes of sessions a second on one connection. 1000 take about a fifth of a core.",
+    "Most publishes, opens and closes of sessions a second on one connection. 1000 take about a sixth of a core.",
   ),
   MAX_KEY_PUBLISHES_PER_SECOND: rate(
     DEFAULT_LIMITS.key_publishes_per_second,

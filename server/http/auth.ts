@@ -33,7 +33,8 @@ async function judge(deps: AuthDeps, request: Request) {
 /** Whose key it is, where one is welcome and none is asked for; undefined for nobody. */
 export async function principalIfAny(deps: AuthDeps, request: Request): Promise<Principal | undefined> {
   const given = keyFromHeaders(request.headers);
-  if ("ambiguous" in given || deps.rates.address(addressOf(request)) !== undefined) return undefined;
+  if ("ambiguous" in given) return undefined;
+  if (given.key !== undefined && deps.rates.address(addressOf(request)) !== undefined) return undefined;
   return await identify(deps, request, given.key);
 }
 

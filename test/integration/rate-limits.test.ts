@@ -176,7 +176,7 @@ test("[K13] the command line says when to try again", async () => {
 describe("[L13] with Redis", () => {
   test("two hubs know what the other counted; a Redis that falls silent slows and refuses nobody but those beyond the rate", async () => {
     const redis = await OwnRedis.start(stage);
-    const limits = { MAX_FAILED_KEYS_PER_MINUTE: "10", MAX_KEY_REQUESTS_PER_SECOND: "40" };
+    const limits = { MAX_FAILED_KEYS_PER_MINUTE: "10", MAX_KEY_REQUESTS_PER_SECOND: "10" };
     const env = { ...limits, REDIS_URL: redis.url, TRUST_PROXY: "1" };
     const options = { uri: stage.database().uri, key: randomUUID(), env };
     const a = await stage.hub({ ...options, overrides: { bounds: { sharedCountsMs: 20 } } });
@@ -186,28 +186,27 @@ describe("[L13] with Redis", () => {
 
     for (let i = 0; i < 10; i++) await get(a, "10.0.0.7", randomUUID());
     expect((await get(b, "10.0.0.7", randomUUID())).status).toBe(401);
-    await eventually(
-      "failures at the other hub are known",
-      async () => (await get(b, "10.0.0.7", b.key)).status === 429,
+    await eventually("failures at the other hub are known", async () =>
+      (await get(b, "10.0.0.7", b.key)).body.detail?.startsWith("too many failed API keys"),
     );
     const names = await redis.command("KEYS", "*limits*");
     expect(names).toMatch(/state-hub[\w-]*:limits:failures:[0-9a-f]{24}/);
     expect(names).not.toContain("10.0.0.7");
 
     redis.freeze();
-    for (let i = 0; i < 40; i++) expect((await get(a, "10.0.0.8", a.key)).status).toBe(200);
+    for (let i = 0; i < 10; i++) expect((await get(a, "10.0.0.8", a.key)).status).toBe(200);
     // Each hub counts for itself.
     for (let i = 0; i < 10; i++) expect((await get(a, "10.0.0.9", randomUUID())).status).toBe(401);
     expect((await get(a, "10.0.0.9", a.key)).status).toBe(429);
 
     const busy = await makeKey({ url: a.url, key: a.key }, { role: "viewer", projects: ["*"] });
-    const answers = await Promise.all(Array.from({ length: 400 }, () => rest(busy, "GET /sessions")));
+    const answers = await Promise.all(Array.from({ length: 150 }, () => rest(busy, "GET /sessions")));
     const refused = answers.filter(({ status }) => status !== 200);
     expect(refused.length).toBeGreaterThan(0);
     for (const { status, headers, body } of refused) {
       expect(status).toBe(429);
       expect(Number(headers.get("retry-after"))).toBeGreaterThan(0);
-      const details = { limit: "key_requests_per_second", allowed: 40 };
+      const details = { limit: "key_requests_per_second", allowed: 10 };
       expect(body).toMatchObject({ code: "RATE_LIMITED", details });
     }
     expect((await get(a, "10.0.0.8", a.key)).status, "another key is not slowed").toBe(200);
