@@ -7,9 +7,10 @@ export class SentBytes {
   #ofClosed = 0;
 
   add(conn: Socket["conn"]): void {
-    const tcp = (transportSocket(conn) as { readonly _socket?: { readonly bytesWritten: number } } | undefined)
-      ?._socket;
-    if (tcp === undefined) return;
+    const socket = transportSocket(conn) as { readonly _socket?: { readonly bytesWritten: number } | null } | undefined;
+    const tcp = socket?._socket;
+    // Gone already.
+    if (tcp === undefined || tcp === null) return;
     this.#open.add(tcp);
     conn.once("close", () => {
       this.#open.delete(tcp);

@@ -1,6 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { BOUNDS } from "../../server/bounds.ts";
+import { RedisCounter } from "../../server/redis/redis-counter.ts";
 import { runCli } from "../support/cli.ts";
+import { readText } from "../support/documents.ts";
 import { eventually } from "../support/eventually.ts";
 import { makeKey } from "../support/keys.ts";
 import { OwnRedis } from "../support/own-redis.ts";
@@ -174,6 +177,28 @@ test("[K13] the command line says when to try again", async () => {
 });
 
 describe("[L13] with Redis", () => {
+  test("a Redis user needs no more rights for it than docs/ARCHITECTURE.md says", async () => {
+    const redis = await OwnRedis.start(stage);
+    const commands = ["+evalsha", "+eval", "+set", "+incrby", "+pttl", "+expire"];
+    for (const right of commands) expect(readText("docs", "ARCHITECTURE.md")).toContain(right);
+    const rights = ["-@all", "+@connection", "+info", ...commands, "resetkeys", "~hubs:limits:*"];
+    expect(await redis.command("ACL", "SETUSER", "hub", "on", ">word", ...rights)).toContain("OK");
+    const address = { host: "127.0.0.1", port: redis.port, db: 0, username: "hub", password: "word" };
+    const options = { address, prefix: "hubs", secret: "secret", bounds: BOUNDS };
+    const [here, there] = ["a", "b"].map((hubId) =>
+      stage.add(new RedisCounter({ ...options, hubId }), (counter) => counter.stop()),
+    );
+    await eventually("a hub counts", () =>
+      here?.add("requests", "key-1", 3).then(
+        (total) => total >= 3,
+        () => false,
+      ),
+    );
+    const before = (await here?.add("requests", "key-1", 1)) ?? 0;
+    expect(await there?.add("requests", "key-1", 2)).toBe(before + 2);
+    expect(await there?.add("publishes", "key-1", 5), "what else is counted").toBe(5);
+  });
+
   test("two hubs know what the other counted; a Redis that falls silent slows and refuses nobody but those beyond the rate", async () => {
     const redis = await OwnRedis.start(stage);
     const limits = { MAX_FAILED_KEYS_PER_MINUTE: "10", MAX_KEY_REQUESTS_PER_SECOND: "10" };
