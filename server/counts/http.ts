@@ -6,8 +6,9 @@ export class HttpCounts {
   readonly statuses = new Map<number, number>();
   readonly latencies = new Latencies();
 
-  onAnswered(status: number, ms: number): void {
+  /** @param ms until the end of the answer; undefined for one that has no end of its own */
+  onAnswered(status: number, ms: number | undefined): void {
     this.statuses.set(status, (this.statuses.get(status) ?? 0) + 1);
-    this.latencies.observe(ms);
+    if (ms !== undefined) this.latencies.observe(ms);
   }
 }

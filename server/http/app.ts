@@ -1,4 +1,4 @@
-import express, { type ErrorRequestHandler, type Express, type RequestHandler } from "express";
+import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Response } from "express";
 import helmet from "helmet";
 import type { Principal } from "../domain/access.ts";
 import { withoutKeys } from "../domain/credentials.ts";
@@ -11,6 +11,7 @@ import { INTERNAL, invalid, NOT_FOUND, refuseTrouble, sendProblem } from "./prob
 import { refuseKeyInUrl } from "./query.ts";
 import { assignRequestId, requestIdOf } from "./request-id.ts";
 import { adminResources } from "./routes/admin.ts";
+import { eventResources } from "./routes/events.ts";
 import { healthResources } from "./routes/health.ts";
 import { keyResources } from "./routes/keys.ts";
 import { metricsResources } from "./routes/metrics.ts";
@@ -45,7 +46,7 @@ export function createHttpApp(deps: HttpDeps): Express {
   app.use(authenticate(deps));
   mount(app, [...adminResources(deps), ...keyResources(deps), ...metricsResources(deps)]);
   app.use(refuseWhenHeld(deps));
-  mount(app, [...sessionResources(deps), ...taskResources(deps), ...projectResources(deps)]);
+  mount(app, [...sessionResources(deps), ...taskResources(deps), ...projectResources(deps), ...eventResources(deps)]);
   app.use(refuseUnknownPath);
   app.use(answerError(deps));
   return app;
@@ -59,7 +60,7 @@ function logRequest({ log, clock, counts }: HttpDeps): RequestHandler {
     response.on("close", () => {
       const status = response.writableFinished ? response.statusCode : 499;
       const ms = clock.monotonic() - started;
-      counts.onAnswered(status, ms);
+      counts.onAnswered(status, isStream(response) ? undefined : ms);
       const fields = {
         request_id: requestIdOf(response),
         method: request.method,
@@ -73,6 +74,10 @@ function logRequest({ log, clock, counts }: HttpDeps): RequestHandler {
     });
     next();
   };
+}
+
+function isStream(response: Response): boolean {
+  return String(response.getHeader("Content-Type")).startsWith("text/event-stream");
 }
 
 /** Kept-alive connections would outlive the hub's will to stop. */

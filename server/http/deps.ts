@@ -1,5 +1,8 @@
+import type { ServerResponse } from "node:http";
 import type { Limits } from "../../shared/limits.ts";
+import type { Position } from "../../shared/position.ts";
 import type { HttpCounts } from "../counts/http.ts";
+import type { Principal } from "../domain/access.ts";
 import type { Origins } from "../domain/origins.ts";
 import type { Drain } from "../drain/drain.ts";
 import type { Snapshots } from "../following/snapshots.ts";
@@ -9,6 +12,7 @@ import type { RateLimits } from "../limits/rate-limits.ts";
 import type { Heartbeats } from "../liveness/heartbeats.ts";
 import type { Clock, FanOut, Logger } from "../ports.ts";
 import type { DatabaseTrouble, Queries } from "../queries/ports.ts";
+import type { Outcome } from "../writer/outcome.ts";
 import type { Projects } from "../writer/projects.ts";
 import type { Writer } from "../writer/writer.ts";
 
@@ -25,6 +29,15 @@ export interface Metrics {
   text(): Promise<string>;
 }
 
+/** Prepares a stream of a project's events; what it returns begins it as the answer. Rejects as queries do. */
+export type FollowProject = (request: {
+  readonly projectId: string;
+  /** The last change that the client has. */
+  readonly since: Position | undefined;
+  readonly heartbeats: boolean;
+  readonly principal: Principal;
+}) => Promise<Outcome<(response: ServerResponse) => void>>;
+
 /** What the HTTP edge needs. */
 export interface HttpDeps {
   readonly keys: Pick<KeyRing, "identify">;
@@ -38,6 +51,7 @@ export interface HttpDeps {
   readonly heartbeats: Pick<Heartbeats, "lastOf">;
   readonly stalledAfterMs: number;
   readonly queries: Queries;
+  readonly followProject: FollowProject;
   /** What a rejection of queries, projects or snapshots means. */
   readonly databaseTrouble: (error: unknown) => DatabaseTrouble;
   readonly health: Health;

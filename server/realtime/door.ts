@@ -32,10 +32,12 @@ export interface DoorOptions {
   readonly isDraining: () => boolean;
 }
 
-/** How many there are now: TCP connections that were upgraded, and those of them that a CONNECT has brought in. */
+/** How many there are now: TCP connections that were upgraded, those of them that a CONNECT has brought in, and others. */
 interface Presence {
   readonly upgraded: () => number;
   readonly accepted: () => number;
+  /** Streams of events, which are none of both. */
+  readonly streams: () => number;
 }
 
 /** Asked of those who are not even upgraded, and at least of those who find the hub full. */
@@ -136,7 +138,7 @@ export class Door {
     const peer = await greeted;
     if (peer === INVALID_KEY) rates.failedKeys.onFailure(address);
     // After the key, which costs microseconds: strangers must not use up what agents need to come back.
-    return "code" in peer ? peer : (this.#overload() ?? peer);
+    return "code" in peer ? peer : (this.overload() ?? peer);
   }
 
   #addressOf({ conn, handshake }: Socket): string {
@@ -145,9 +147,10 @@ export class Door {
     return partyOf(clientAddress(conn.remoteAddress, text, this.#options.trustedProxies));
   }
 
-  #overload(): Refusal | undefined {
-    const { maxConnections, accepted } = this.#options;
-    if (accepted() >= maxConnections) {
+  /** Why one more cannot be taken now; one that can is counted against the pace. */
+  overload(): Refusal | undefined {
+    const { maxConnections, accepted, streams } = this.#options;
+    if (accepted() + streams() >= maxConnections) {
       const message = `the hub holds ${maxConnections} connections, which is all that it takes`;
       return { code: "OVERLOADED", message, retry_after_ms: Math.round(FULL_PAUSE_MS * (1 + Math.random())) };
     }

@@ -12,6 +12,7 @@ export interface MetricSources {
     readonly counts: {
       readonly agents: number;
       readonly viewers: number;
+      readonly streams: number;
       readonly messages: readonly {
         readonly namespace: string;
         readonly event: string;

@@ -39,6 +39,12 @@ export const METRICS: readonly Definition[] = [
     ],
   },
   {
+    name: "statehub_event_streams",
+    type: "gauge",
+    help: "Streams of events over HTTP that are open",
+    read: ({ gateway }) => gateway.counts.streams,
+  },
+  {
     name: "statehub_connects_total",
     type: "counter",
     help: "CONNECTs judged",
@@ -129,7 +135,7 @@ export const METRICS: readonly Definition[] = [
   {
     name: "statehub_frames_total",
     type: "counter",
-    help: "Frames to viewers, one for each viewer",
+    help: "Frames to viewers on sockets, one for each viewer",
     labels: { event: "`changes`, `position`, `heartbeats`" },
     read: ({ gateway }) => labelled("event", gateway.counts.frames),
   },
@@ -158,7 +164,7 @@ export const METRICS: readonly Definition[] = [
   {
     name: "statehub_http_request_seconds",
     type: "histogram",
-    help: "From a REST request to the end of its answer",
+    help: "From a REST request to the end of its answer, streams of events aside",
     read: ({ http }) => http.latencies,
   },
   {
