@@ -27,17 +27,19 @@ const rows: (string | number)[][] = [];
 const verdicts: Verdict[] = [];
 const runs: Record<string, number[]> = {};
 
+/** Milliseconds until the answer. */
+async function timeOf(url: string): Promise<number> {
+  const started = performance.now();
+  const response = await fetch(url, { headers: { "X-Api-Key": BENCH_KEY } });
+  const text = await response.text();
+  if (response.status !== 200) throw new Error(`${url}: ${response.status} ${text}`);
+  return performance.now() - started;
+}
+
 /** Milliseconds of each answer, one after the other. */
 async function measure(name: string, paths: () => string, url: string): Promise<void> {
   const times: number[] = [];
-  const ask = async () => {
-    const path = paths();
-    const started = performance.now();
-    const response = await fetch(url + path, { headers: { "X-Api-Key": BENCH_KEY } });
-    const text = await response.text();
-    if (response.status !== 200) throw new Error(`${path}: ${response.status} ${text}`);
-    return performance.now() - started;
-  };
+  const ask = () => timeOf(url + paths());
   for (let warm = 0; warm < Math.min(10, requests); warm++) await ask();
   const delay = monitorEventLoopDelay({ resolution: 1 });
   delay.enable();
@@ -79,6 +81,9 @@ for (const perEntry of settings.entry) {
   const later = () => Math.max(sessions + perEntry, anySeq());
   const of = `entries of ${perEntry}`;
   await measure(`${of}: session at a seq`, () => `/sessions/${anySession()}?project_id=${PROJECT}&at=${later()}`, url);
+  // No state of the past is remembered yet.
+  const first = round(await timeOf(`${url}/projects/${PROJECT}/snapshot?at=${head.seq - 1}`));
+  rows.push([`${of}: project, the first question`, first, first, first, "", ""]);
   await measure(`${of}: project at a seq`, () => `/projects/${PROJECT}/snapshot?at=${anySeq()}`, url);
   await measure(`${of}: project at a time`, () => `/projects/${PROJECT}/snapshot?at=${anyTime().toISOString()}`, url);
   await measure(
