@@ -11,6 +11,7 @@ import { Arrivals } from "./following/arrivals.ts";
 import { HeadWatch } from "./following/head-watch.ts";
 import { Replays } from "./following/replays.ts";
 import { Snapshots } from "./following/snapshots.ts";
+import { History } from "./history/history.ts";
 import { createHttpApp } from "./http/app.ts";
 import { closeHttpServer, createHttpServer } from "./http/http-server.ts";
 import { listen } from "./http/listen.ts";
@@ -31,6 +32,7 @@ import { Rooms } from "./realtime/rooms.ts";
 import { createRoutes } from "./realtime/routes.ts";
 import type { RedisFanOut } from "./redis/redis-fan-out.ts";
 import { parseRedisUrl } from "./redis/redis-url.ts";
+import { Retention } from "./retention/retention.ts";
 import { readMongodbUri } from "./secret-files.ts";
 import { VERSION } from "./version.ts";
 import { WatchedFile } from "./watched-file.ts";
@@ -132,9 +134,9 @@ async function open(options: HubOptions, onStop: OnStop) {
   }
   const { ports } = stores;
   onStop("database clock", await followDatabaseClock(systemClock, ports.health, log));
-  const { projections, health, queries } = ports;
+  const { projections, base, health, queries } = ports;
   const changeLog = overrides?.changeLog?.(ports.changeLog) ?? ports.changeLog;
-  const repaired = await repairAll({ changeLog, projections, primaryChanges, log, bounds });
+  const repaired = await repairAll({ changeLog, projections, base, primaryChanges, log, bounds });
   if (repaired.changes > 0) log.info(repaired, "documents repaired from the log");
 
   const projects = new Projects({ changeLog, projections, clock, log, bounds });
@@ -150,6 +152,7 @@ async function open(options: HubOptions, onStop: OnStop) {
     marks,
     changeLog,
     projections,
+    base,
     clock,
     log,
     primaryChanges,
@@ -223,6 +226,13 @@ async function open(options: HubOptions, onStop: OnStop) {
   });
 
   await liveness.start();
+  const retention = new Retention({
+    ...{ changeLog, projections, base, clock, log, bounds },
+    logDays: config.LOG_RETENTION_DAYS,
+    logChanges: config.LOG_RETENTION_CHANGES,
+    isMine: (projectId) => liveness.isMine(projectId),
+  });
+  onStop("retention", () => retention.stop());
 
   const drain = new Drain({
     ...{ hubId, clock, log, bounds, liveness, onEnd: options.onEnd },
@@ -230,6 +240,7 @@ async function open(options: HubOptions, onStop: OnStop) {
     connections: () => gateway.connections,
     writeBack: () => Promise.all([heartbeats.writeBack(), marks.raise()]),
   });
+  const history = new History({ changeLog, projections, base, queries, snapshots, clock, bounds });
   const following = { projects, snapshots, replays: new Replays({ changeLog, bounds }), limits, bounds };
   const isDraining = () => drain.isDraining;
   const { streams } = gateway;
@@ -248,6 +259,7 @@ async function open(options: HubOptions, onStop: OnStop) {
     writer,
     projects,
     snapshots,
+    history,
     heartbeats,
     stalledAfterMs: config.STALLED_AFTER_MS,
     queries,

@@ -1,5 +1,5 @@
 import type { Entry, Head } from "../domain/records.ts";
-import type { AppendOutcome, ChangeLog } from "../ports.ts";
+import type { AppendOutcome, ChangeLog, EntrySpan } from "../ports.ts";
 import { frozenCopy } from "./frozen-copy.ts";
 
 /** The log in memory: for unit tests and simulation. What it gives out is frozen, as an entry never changes. */
@@ -32,9 +32,24 @@ export class MemoryChangeLog implements ChangeLog {
     return this.entries(projectId).findLast((entry) => entry.from_seq <= seq && entry.to_seq >= seq);
   }
 
+  async readSpan(projectId: string, seq: number): Promise<EntrySpan | undefined> {
+    const holding = await this.readHolding(projectId, seq);
+    return holding && { from_seq: holding.from_seq, to_seq: holding.to_seq, at: holding.at };
+  }
+
+  async *readRange(projectId: string, after: number, to: number): AsyncIterable<readonly Entry[]> {
+    const entries = this.#after(projectId, after).filter(({ from_seq }) => from_seq <= to);
+    if (entries.length > 0) yield entries;
+  }
+
   async readAfterOfSessions(projectId: string, seq: number, sessionIds: readonly string[]): Promise<Entry[]> {
     const wanted = new Set(sessionIds);
-    return this.#after(projectId, seq).filter(({ changes }) => changes.some((change) => wanted.has(change.session_id)));
+    const touches = ({ changes }: Entry) => changes.some((change) => wanted.has(change.session_id));
+    return this.#after(projectId, seq).filter((entry) => entry.from_seq === seq + 1 || touches(entry));
+  }
+
+  async deleteBefore(projectId: string, seq: number): Promise<void> {
+    this.remove(projectId, ({ from_seq }) => from_seq >= seq);
   }
 
   async findAhead(heads: readonly { readonly projectId: string; readonly seq: number }[]): Promise<string[]> {
