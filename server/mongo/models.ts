@@ -7,6 +7,13 @@ import type { EntryDocument, SessionDocument, TaskDocument } from "./codec.ts";
  */
 const options = { strict: true, strictQuery: "throw", versionKey: false, autoIndex: false, autoCreate: false } as const;
 
+/** Fields of a session of which one is asked for by its value. */
+export const SESSION_FILTERS = ["status", "liveness", "machine_id", "environment"] as const;
+
+/** Sessions without the counter, which are most, are in none of its indexes. */
+export const ATTEMPTS = "metadata.recovery_attempts";
+const RECOVERED = { partialFilterExpression: { [ATTEMPTS]: { $gte: 1 } } };
+
 const sessionSchema = new mongoose.Schema<SessionDocument>(
   {
     _id: String,
@@ -38,6 +45,16 @@ const sessionSchema = new mongoose.Schema<SessionDocument>(
 );
 sessionSchema.index({ created_at: -1, _id: -1 });
 sessionSchema.index({ project_id: 1, created_at: -1, _id: -1 });
+// What operators ask for, newest first: by each of these, in a project and in all.
+for (const field of SESSION_FILTERS) {
+  sessionSchema.index({ [field]: 1, created_at: -1, _id: -1 });
+  sessionSchema.index({ project_id: 1, [field]: 1, created_at: -1, _id: -1 });
+}
+// What changed since, and who came back how often: each runs by its own field.
+sessionSchema.index({ updated_at: -1, _id: -1 });
+sessionSchema.index({ project_id: 1, updated_at: -1, _id: -1 });
+sessionSchema.index({ [ATTEMPTS]: -1, _id: -1, created_at: -1 }, RECOVERED);
+sessionSchema.index({ project_id: 1, [ATTEMPTS]: -1, _id: -1, created_at: -1 }, RECOVERED);
 // A bare session_id in REST, and the retry of an op on another connection.
 sessionSchema.index({ session_id: 1, created_at: -1 });
 // What lives in a project: its snapshot.

@@ -9,7 +9,8 @@ import type { HistoryEntry, ListPlace, Queries, SessionFilter, TaskFilter } from
 import type { MongoBeats } from "./beats.ts";
 import { decodeSession, decodeTask, type SessionDocument, type TaskDocument } from "./codec.ts";
 import { type logKey, MAX_SEQ } from "./database.ts";
-import { inScope } from "./in-scope.ts";
+import { inScope, prefixRanges } from "./in-scope.ts";
+import { type Coverage, type ListPlan, planSessions, planTasks } from "./list-plan.ts";
 import type { Models } from "./models.ts";
 
 /** Bound of one query at the server, and of the wait for its answer. */
@@ -22,10 +23,8 @@ const DOCUMENTS = { readConcern: { level: "local" }, readPreference: "primary", 
 /** Entries count from the moment a majority has them. */
 const ENTRIES = { readConcern: { level: "majority" }, readPreference: "primary", maxTimeMS: MAX_TIME_MS } as const;
 
-/** Index of the tasks of one session. */
-const SESSION_TASKS = { session_id: 1, created_at: -1, _id: -1 } as const;
-
-const NEWEST_FIRST = { created_at: -1, _id: -1 } as const;
+/** Projects whose ranges are merged for one list; mongod merges up to 200. */
+const MERGED_PROJECTS = 100;
 
 /** REST's reads, each over one index. */
 export class MongoQueries implements Queries {
@@ -75,22 +74,8 @@ export class MongoQueries implements Queries {
     after: ListPlace | undefined,
     limit: number,
   ): Promise<Session[]> {
-    const { min_recovery_attempts: attempts = 0, ...common } = filter;
-    const found = await within(
-      WAIT_MS,
-      this.#models.sessions
-        .find(
-          conditions<SessionDocument>(common, scope, after, {
-            // Without the counter it is 0: then every session fits.
-            ...(attempts > 0 ? { "metadata.recovery_attempts": { $gte: attempts } } : {}),
-          }),
-          null,
-          DOCUMENTS,
-        )
-        .sort(NEWEST_FIRST)
-        .limit(limit)
-        .lean<SessionDocument[]>(),
-    );
+    const plan = planSessions(filter, await this.#cover(filter, scope), after);
+    const found = await readPlan<SessionDocument>(this.#models.sessions.collection, plan, limit);
     return found.map((document) => decodeSession(document).entity);
   }
 
@@ -100,19 +85,25 @@ export class MongoQueries implements Queries {
     after: ListPlace | undefined,
     limit: number,
   ): Promise<Task[]> {
-    const found = await within(
-      WAIT_MS,
-      this.#models.tasks
-        .find(conditions<TaskDocument>(filter, scope, after), null, {
-          ...DOCUMENTS,
-          // A session's tasks are few; left alone the planner may walk everybody's, from new to old.
-          ...(filter.session_id === undefined ? {} : { hint: SESSION_TASKS }),
-        })
-        .sort(NEWEST_FIRST)
-        .limit(limit)
-        .lean<TaskDocument[]>(),
-    );
+    const plan = planTasks(filter, await this.#cover(filter, scope), after);
+    const found = await readPlan<TaskDocument>(this.#models.tasks.collection, plan, limit);
     return found.map((document) => decodeTask(document).entity);
+  }
+
+  /** A key for prefixes reaches whatever projects there are now: one step in an index for each. */
+  async #cover({ project_id }: SessionFilter | TaskFilter, scope: ProjectScope): Promise<Coverage> {
+    if (project_id !== undefined) return [project_id];
+    if (scope.isAll) return "all";
+    const ids = new Set(scope.ids);
+    for (const range of prefixRanges(scope)) {
+      if (ids.size > MERGED_PROJECTS) return scope;
+      const found = await within(
+        WAIT_MS,
+        this.#models.sessions.distinct("project_id", { project_id: range }, DOCUMENTS).exec(),
+      );
+      for (const projectId of found) ids.add(projectId);
+    }
+    return ids.size > MERGED_PROJECTS ? scope : [...ids];
   }
 
   async readHistory(
@@ -156,31 +147,13 @@ export class MongoQueries implements Queries {
   }
 }
 
-/** Only validated scalars get here; a value never becomes an operator. */
-function conditions<D>(
-  filter: SessionFilter | TaskFilter,
-  scope: ProjectScope,
-  after: ListPlace | undefined,
-  more: Readonly<Record<string, unknown>> = {},
-): mongoose.QueryFilter<D> {
-  const { created_from, created_to, updated_from, ...equal } = filter;
-  const created = {
-    ...(created_from === undefined ? {} : { $gte: new Date(created_from) }),
-    ...(created_to === undefined ? {} : { $lt: new Date(created_to) }),
-  };
-  const result: Record<string, unknown> = {
-    ...Object.fromEntries(Object.entries(equal).filter(([, value]) => value !== undefined)),
-    ...more,
-  };
-  if (Object.keys(created).length > 0) result.created_at = created;
-  if (updated_from !== undefined) result.updated_at = { $gte: new Date(updated_from) };
-  const both: Record<string, unknown>[] = [];
-  if (filter.project_id === undefined && !scope.isAll) both.push(inScope(scope));
-  if (after !== undefined) {
-    const at = new Date(after.created_at);
-    // The first part bounds the range of the index, the second settles equal times.
-    both.push({ created_at: { $lte: at } }, { $or: [{ created_at: { $lt: at } }, { _id: { $lt: after.key } }] });
+async function readPlan<D>(collection: mongoose.Collection, plan: ListPlan, limit: number): Promise<D[]> {
+  const { parts, sort, hint } = plan;
+  const found: D[] = [];
+  for (const part of parts) {
+    if (found.length === limit) break;
+    const options = { ...DOCUMENTS, sort, limit: limit - found.length, ...(hint === undefined ? {} : { hint }) };
+    found.push(...((await within(WAIT_MS, collection.find(part, options).toArray())) as D[]));
   }
-  if (both.length > 0) result.$and = both;
-  return result as mongoose.QueryFilter<D>;
+  return found;
 }

@@ -26,9 +26,10 @@ export interface TaskFilter extends CommonFilter {
   readonly status?: TaskStatus | undefined;
 }
 
-/** Place of an entity in a list that runs from new to old; `key` settles equal times. */
+/** Place of an entity in a list; `key` settles equal values. */
 export interface ListPlace {
-  readonly created_at: string;
+  /** Of the field that the list runs by: a time (ISO 8601) or a number. */
+  readonly value: string | number;
   /** `<project>/<session>` or `<project>/<session>/<task>`. */
   readonly key: string;
 }
@@ -49,13 +50,14 @@ export interface Queries {
   findTask(projectId: string, sessionId: string, taskId: string): Promise<Task | undefined>;
   /** Sessions with this id in these projects, newest first, at most `limit`. */
   findSessionsById(sessionId: string, scope: ProjectScope, limit: number): Promise<Session[]>;
-  /** Of these projects, newest first, only what comes after the place. */
+  /** Of these projects, in the order of `orderOfSessions`, only what comes after the place. */
   listSessions(
     filter: SessionFilter,
     scope: ProjectScope,
     after: ListPlace | undefined,
     limit: number,
   ): Promise<Session[]>;
+  /** Likewise, newest first. */
   listTasks(filter: TaskFilter, scope: ProjectScope, after: ListPlace | undefined, limit: number): Promise<Task[]>;
   /** Entries with from_seq < `beforeSeq` that touch the session, newest first, with its own changes only. */
   readHistory(
