@@ -3,6 +3,7 @@ import { DEFAULT_LIMITS, type Limits } from "../shared/limits.ts";
 import { BOUNDS } from "./bounds.ts";
 import { SystemClock } from "./clock.ts";
 import type { Config } from "./config.ts";
+import { ProjectCounts } from "./counting/project-counts.ts";
 import { Origins } from "./domain/origins.ts";
 import { SessionTokens } from "./domain/session-token.ts";
 import { Drain } from "./drain/drain.ts";
@@ -152,6 +153,10 @@ async function open(options: HubOptions, onStop: OnStop) {
   onPrimaryChange = () => projectionWatch.onPrimaryChange();
   onStop("projection watch", () => projectionWatch.stop());
 
+  const counts = new ProjectCounts({ store: ports.counts, changeLog, projections, projects, log, bounds });
+  projects.onEntry((project, entry) => counts.onEntry(project, entry));
+  onStop("counts", () => counts.stop());
+
   const keys = await wireKeys({ config, given: options.keys, store: ports.keys, clock, log, bounds }, onStop);
 
   const owners = new Owners(hubId);
@@ -217,7 +222,7 @@ async function open(options: HubOptions, onStop: OnStop) {
     ...{ hubId, clock, log, bounds, liveness, onEnd: options.onEnd },
     underWay: () => Math.max(writer.openJobs, gateway.unanswered),
     connections: () => gateway.connections,
-    writeBack: () => Promise.all([heartbeats.writeBack(), marks.raise()]),
+    writeBack: () => Promise.all([heartbeats.writeBack(), marks.raise(), counts.save()]),
   });
   const app = createHttpApp({
     keys: keys.ring,
@@ -228,8 +233,10 @@ async function open(options: HubOptions, onStop: OnStop) {
     writer,
     projects,
     snapshots,
+    counts,
     heartbeats,
     stalledAfterMs: config.STALLED_AFTER_MS,
+    bounds,
     queries,
     databaseTrouble,
     health: { version: VERSION, ping: () => health.ping(), fanOut },

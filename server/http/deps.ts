@@ -1,4 +1,6 @@
 import type { Limits } from "../../shared/limits.ts";
+import type { BOUNDS } from "../bounds.ts";
+import type { ProjectCounts } from "../counting/project-counts.ts";
 import type { Origins } from "../domain/origins.ts";
 import type { Drain } from "../drain/drain.ts";
 import type { Snapshots } from "../following/snapshots.ts";
@@ -24,7 +26,8 @@ export interface HttpDeps {
   readonly writer: Pick<Writer, "submit">;
   readonly projects: Projects;
   readonly snapshots: Snapshots;
-  readonly heartbeats: Pick<Heartbeats, "lastOf">;
+  readonly heartbeats: Pick<Heartbeats, "lastOf" | "stillKeys">;
+  readonly counts: Pick<ProjectCounts, "of">;
   readonly stalledAfterMs: number;
   readonly queries: Queries;
   /** What a rejection of queries, projects or snapshots means. */
@@ -32,6 +35,7 @@ export interface HttpDeps {
   readonly health: Health;
   readonly drain: Pick<Drain, "state" | "isDraining" | "progress" | "request" | "resume">;
   readonly limits: Limits;
+  readonly bounds: typeof BOUNDS;
   readonly clock: Clock;
   readonly log: Logger;
   /** A request without an answer by then gets `TIMEOUT`. */

@@ -1,4 +1,5 @@
 import mongoose from "mongoose";
+import type { BeatDocument } from "./beats.ts";
 import type { EntryDocument, SessionDocument, TaskDocument } from "./codec.ts";
 
 /**
@@ -97,6 +98,26 @@ const entrySchema = new mongoose.Schema<EntryDocument>(
 // History of one session, its tasks' changes included, newest first.
 entrySchema.index({ "_id.p": 1, "changes.session_id": 1, "_id.s": -1 });
 
+const beatSchema = new mongoose.Schema<BeatDocument>(
+  {
+    _id: String,
+    hub_id: String,
+    incarnation: Number,
+    last_heartbeat_at: Date,
+    last_activity_at: Date,
+    heartbeat: Object,
+    still: Boolean,
+  },
+  { ...options, collection: "beats" },
+);
+// Whose work stands still: few, and of those few the ones that were heard of lately.
+beatSchema.index({ last_heartbeat_at: -1 }, { partialFilterExpression: { still: true } });
+
+const projectSchema = new mongoose.Schema(
+  { _id: String, epoch: String, created_at: Date, projected_seq: Number, log_start: Number },
+  { ...options, collection: "projects" },
+);
+
 export type Models = ReturnType<typeof modelsOf>;
 
 export function modelsOf(connection: mongoose.Connection) {
@@ -104,5 +125,7 @@ export function modelsOf(connection: mongoose.Connection) {
     sessions: connection.model("Session", sessionSchema),
     tasks: connection.model("Task", taskSchema),
     log: connection.model("Entry", entrySchema),
+    projects: connection.model("Project", projectSchema),
+    beats: connection.model("Beat", beatSchema),
   } as const;
 }

@@ -5,7 +5,7 @@ import type { HeartbeatInfo } from "../../shared/messages/frames.ts";
 import type { ProjectScope } from "../domain/project-scope.ts";
 import type { LogChange } from "../domain/records.ts";
 import { within } from "../patience.ts";
-import type { HistoryEntry, ListPlace, Queries, SessionFilter, TaskFilter } from "../queries/ports.ts";
+import type { HistoryEntry, ListedProject, ListPlace, Queries, SessionFilter, TaskFilter } from "../queries/ports.ts";
 import type { MongoBeats } from "./beats.ts";
 import { decodeSession, decodeTask, type SessionDocument, type TaskDocument } from "./codec.ts";
 import { type logKey, MAX_SEQ } from "./database.ts";
@@ -66,6 +66,44 @@ export class MongoQueries implements Queries {
         .lean<SessionDocument[]>(),
     );
     return found.map((document) => decodeSession(document).entity);
+  }
+
+  async findSessionsByKey(keys: readonly string[]): Promise<Session[]> {
+    if (keys.length === 0) return [];
+    const found = await within(
+      WAIT_MS,
+      this.#models.sessions.find({ _id: { $in: [...keys] } }, null, DOCUMENTS).lean<SessionDocument[]>(),
+    );
+    return found.map((document) => decodeSession(document).entity);
+  }
+
+  findStill(since: string, limit: number): Promise<string[]> {
+    return within(WAIT_MS, this.#beats.findStill(since, limit));
+  }
+
+  async findProject(projectId: string): Promise<ListedProject | undefined> {
+    const [found] = await this.#projects({ _id: projectId }, 1);
+    return found;
+  }
+
+  listProjects(scope: ProjectScope, afterId: string | undefined, limit: number): Promise<ListedProject[]> {
+    const named = scope.isAll
+      ? []
+      : [{ $or: [{ _id: { $in: [...scope.ids] } }, ...prefixRanges(scope).map((_id) => ({ _id }))] }];
+    const later = afterId === undefined ? [] : [{ _id: { $gt: afterId } }];
+    return this.#projects(named.length + later.length === 0 ? {} : { $and: [...named, ...later] }, limit);
+  }
+
+  async #projects(condition: object, limit: number): Promise<ListedProject[]> {
+    const found = await within(
+      WAIT_MS,
+      this.#models.projects
+        .find(condition, null, DOCUMENTS)
+        .sort({ _id: 1 })
+        .limit(limit)
+        .lean<{ _id: string; created_at: Date }[]>(),
+    );
+    return found.map(({ _id, created_at }) => ({ project_id: _id, created_at: created_at.toISOString() }));
   }
 
   async listSessions(

@@ -4,6 +4,7 @@ import type { Logger } from "../ports.ts";
 import { MongoBeats } from "./beats.ts";
 import { MongoChangeLog } from "./change-log.ts";
 import { connectMongo } from "./connection.ts";
+import { MongoCounts } from "./counts.ts";
 import { databaseOf } from "./database.ts";
 import { MongoHealth } from "./health.ts";
 import { MongoHeldSessions } from "./held-sessions.ts";
@@ -56,6 +57,7 @@ export async function openStores(config: Config, uri: string, log: Logger, onPri
       changeLog: withPatience(new MongoChangeLog(db, log), { ...patience, bounded: ["append"] }),
       projections: withPatience(new MongoProjections(db), patience),
       beats,
+      counts: withPatience(new MongoCounts(db), patience),
       hubs: withPatience(new MongoHubs(db), patience),
       heldSessions: withPatience(new MongoHeldSessions(db), patience),
       lostSessions: withPatience(new MongoLostSessions(db), patience),

@@ -34,6 +34,12 @@ export interface ListPlace {
   readonly key: string;
 }
 
+/** A project that has changes. */
+export interface ListedProject {
+  readonly project_id: string;
+  readonly created_at: string;
+}
+
 /** What one commit did to one session and its tasks. */
 export interface HistoryEntry {
   readonly from_seq: number;
@@ -50,6 +56,13 @@ export interface Queries {
   findTask(projectId: string, sessionId: string, taskId: string): Promise<Task | undefined>;
   /** Sessions with this id in these projects, newest first, at most `limit`. */
   findSessionsById(sessionId: string, scope: ProjectScope, limit: number): Promise<Session[]>;
+  /** Sessions by `<project>/<session>`, those that are there. */
+  findSessionsByKey(keys: readonly string[]): Promise<Session[]>;
+  /** Keys of sessions whose work stood still when they were last heard of, since then (ISO 8601), at most `limit`. */
+  findStill(since: string, limit: number): Promise<string[]>;
+  findProject(projectId: string): Promise<ListedProject | undefined>;
+  /** Of the scope, by id, only those after the given one. */
+  listProjects(scope: ProjectScope, afterId: string | undefined, limit: number): Promise<ListedProject[]>;
   /** Of these projects, in the order of `orderOfSessions`, only what comes after the place. */
   listSessions(
     filter: SessionFilter,
