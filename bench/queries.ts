@@ -1,6 +1,7 @@
 // How long do operators wait for lists, filters and one session, among a million?
 
 import mongoose from "mongoose";
+import { cpuBetween, sampleCpu } from "./support/process-usage.ts";
 import { startBareExpress, startHub, startMongod } from "./support/processes.ts";
 import { publishReport, round, type Verdict } from "./support/report.ts";
 import { RestClient } from "./support/rest-load.ts";
@@ -80,9 +81,11 @@ verdicts.push({
   isMet: worst <= LIST_P99_MS && lists.every((row) => row[6] === 0),
 });
 
+const before = sampleCpu({ hub: hub.pid });
 const load = await client.load(1_000, 100, () => "/sessions");
 const failed = load.filter(({ status }) => status !== 200).length;
 const { mean, p99 } = percentiles(load.map(({ ms }) => ms));
+const use = cpuBetween(before, sampleCpu({ hub: hub.pid }));
 verdicts.push({
   claim: "1,000 requests of /sessions, 100 at a time",
   target: `0 failed, average < ${LOAD_AVERAGE_MS} ms`,
@@ -146,6 +149,8 @@ publishReport(
         rows: [
           ["GET /sessions/{id}, answers a second", round(median(pairs.map(({ ours }) => ours)))],
           ["bare express, answers a second", round(median(pairs.map(({ theirs }) => theirs)))],
+          ["GET /sessions under load, ms of the hub's CPU each", round(use.cpu.hub ?? 0)],
+          ["% of a core that others took meanwhile", round(use.otherCores * 100)],
           ["GET /projects/{id}, p50 and p99 ms", `${round(projectTimes.p50)}, ${round(projectTimes.p99)}`],
         ],
       },
