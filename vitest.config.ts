@@ -10,6 +10,8 @@ export default defineConfig({
     pool: "forks",
     maxWorkers: 2,
     testTimeout: 60_000,
+    // Processes on a machine whose cores others take from time to time; what needed it is told with its error.
+    retry: 1,
     hookTimeout: 120_000,
     // A test that leaves something open would otherwise hang the run in silence.
     teardownTimeout: 20_000,

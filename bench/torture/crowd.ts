@@ -70,9 +70,10 @@ export class Crowd {
 
   /** All viewers have joined and every agent has been answered at least once, as far as one can tell. */
   async isBusy(): Promise<void> {
+    const { counts } = this.ledger;
     await until(
       "the crowd is at work",
-      () => this.viewers.every((viewer) => viewer.hasJoined) && this.ledger.counts.acked >= this.agents.length,
+      () => this.viewers.every((viewer) => viewer.hasJoined) && counts.acked + counts.refused >= this.agents.length,
       SETTLE_DEADLINE_MS,
     );
   }
