@@ -169,6 +169,9 @@ export const BOUNDS = {
   slowConsumerMs: 30_000,
   /** Pause that is asked of it before it comes back. */
   slowReconnectMs: 5_000,
+  /** A stream of events that ends is opened again after so long and, each by its own chance, up to so much more. */
+  eventRetryMs: 1_000,
+  eventRetrySpreadMs: 2_000,
   /** How often slow clients are looked at, and how long one look may make conflated frames. */
   slowPassMs: 50,
   conflateSliceMs: 10,

@@ -168,7 +168,7 @@ export const SETTINGS = {
   ),
   MAX_CONNECTIONS: setting(
     integer(1, 1_000_000).default(20_000),
-    "Most connections of agents and viewers; further ones are asked to come back later. About 100 KB of memory each with an open session.",
+    "Most connections of agents and viewers, streams of events included; further ones are asked to come back later. About 100 KB of memory each with an open session.",
   ),
   MAX_CONNECTS_PER_SECOND: setting(
     integer(0, 100_000).default(1_000),

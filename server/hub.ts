@@ -25,6 +25,7 @@ import type { MongoHealth } from "./mongo/health.ts";
 import { SwitchedStores } from "./mongo/switched-stores.ts";
 import type { ChangeLog, Clock, FanOut, KeyNotes, Logger } from "./ports.ts";
 import { Gateway } from "./realtime/gateway.ts";
+import { followProject } from "./realtime/handlers/follow-project.ts";
 import { leaveAll } from "./realtime/handlers/join-project.ts";
 import { Rooms } from "./realtime/rooms.ts";
 import { createRoutes } from "./realtime/routes.ts";
@@ -224,6 +225,9 @@ async function open(options: HubOptions, onStop: OnStop) {
     connections: () => gateway.connections,
     writeBack: () => Promise.all([heartbeats.writeBack(), marks.raise(), counts.save()]),
   });
+  const following = { projects, snapshots, replays: new Replays({ changeLog, bounds }), limits, bounds };
+  const isDraining = () => drain.isDraining;
+  const { streams } = gateway;
   const app = createHttpApp({
     keys: keys.ring,
     keyAdmin,
@@ -238,6 +242,8 @@ async function open(options: HubOptions, onStop: OnStop) {
     stalledAfterMs: config.STALLED_AFTER_MS,
     bounds,
     queries,
+    followProject: (request) =>
+      followProject({ following, rooms, isDraining, streams, admit: () => gateway.admit() }, request),
     databaseTrouble,
     health: { version: VERSION, ping: () => health.ping(), fanOut },
     drain,
@@ -260,13 +266,13 @@ async function open(options: HubOptions, onStop: OnStop) {
       heartbeats,
       tokens: new SessionTokens(stores.tokenSecret),
       snapshots,
-      following: { projects, snapshots, replays: new Replays({ changeLog, bounds }), limits, bounds },
+      following,
       returning: new ReturningSessions({ projects, heldSessions: ports.heldSessions, clock, log, bounds }),
       limits,
       keys: keys.ring,
       lease: () => liveness.lease(),
       log,
-      isDraining: () => drain.isDraining,
+      isDraining,
       rooms,
     }),
   );

@@ -11,6 +11,7 @@ import { INTERNAL, invalid, NOT_FOUND, refuseTrouble, sendProblem } from "./prob
 import { refuseKeyInUrl } from "./query.ts";
 import { assignRequestId, requestIdOf } from "./request-id.ts";
 import { adminResources } from "./routes/admin.ts";
+import { eventResources } from "./routes/events.ts";
 import { healthResources } from "./routes/health.ts";
 import { keyResources } from "./routes/keys.ts";
 import { projectResources } from "./routes/projects.ts";
@@ -44,7 +45,7 @@ export function createHttpApp(deps: HttpDeps): Express {
   app.use(authenticate(deps.keys));
   mount(app, [...adminResources(deps), ...keyResources(deps)]);
   app.use(refuseWhenHeld(deps));
-  mount(app, [...sessionResources(deps), ...taskResources(deps), ...projectResources(deps)]);
+  mount(app, [...sessionResources(deps), ...taskResources(deps), ...projectResources(deps), ...eventResources(deps)]);
   app.use(refuseUnknownPath);
   app.use(answerError(deps));
   return app;

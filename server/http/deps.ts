@@ -1,6 +1,9 @@
+import type { ServerResponse } from "node:http";
 import type { Limits } from "../../shared/limits.ts";
+import type { Position } from "../../shared/position.ts";
 import type { BOUNDS } from "../bounds.ts";
 import type { ProjectCounts } from "../counting/project-counts.ts";
+import type { Principal } from "../domain/access.ts";
 import type { Origins } from "../domain/origins.ts";
 import type { Drain } from "../drain/drain.ts";
 import type { Snapshots } from "../following/snapshots.ts";
@@ -9,6 +12,7 @@ import type { KeyRing } from "../keys/key-ring.ts";
 import type { Heartbeats } from "../liveness/heartbeats.ts";
 import type { Clock, FanOut, Logger } from "../ports.ts";
 import type { DatabaseTrouble, Queries } from "../queries/ports.ts";
+import type { Outcome } from "../writer/outcome.ts";
 import type { Projects } from "../writer/projects.ts";
 import type { Writer } from "../writer/writer.ts";
 
@@ -18,6 +22,15 @@ export interface Health {
   ping(): Promise<number | undefined>;
   readonly fanOut: Pick<FanOut, "state" | "trouble" | "counts">;
 }
+
+/** Prepares a stream of a project's events; what it returns begins it as the answer. Rejects as queries do. */
+export type FollowProject = (request: {
+  readonly projectId: string;
+  /** The last change that the client has. */
+  readonly since: Position | undefined;
+  readonly heartbeats: boolean;
+  readonly principal: Principal;
+}) => Promise<Outcome<(response: ServerResponse) => void>>;
 
 /** What the HTTP edge needs. */
 export interface HttpDeps {
@@ -30,6 +43,7 @@ export interface HttpDeps {
   readonly counts: Pick<ProjectCounts, "of">;
   readonly stalledAfterMs: number;
   readonly queries: Queries;
+  readonly followProject: FollowProject;
   /** What a rejection of queries, projects or snapshots means. */
   readonly databaseTrouble: (error: unknown) => DatabaseTrouble;
   readonly health: Health;

@@ -8,7 +8,7 @@ import { accepted, type Outcome, refused } from "../writer/outcome.ts";
 import { principalOf } from "./auth.ts";
 import { hasBody, JSON_TYPES, readJson } from "./body.ts";
 import type { HttpDeps } from "./deps.ts";
-import { type HttpRefusal, refuseMethod, sendProblem, TIMEOUT } from "./problem.ts";
+import { type HttpRefusal, OWN_CONNECTION, refuseMethod, sendProblem, TIMEOUT } from "./problem.ts";
 import { parseQuery } from "./query.ts";
 import { requestIdOf } from "./request-id.ts";
 
@@ -40,7 +40,7 @@ export interface Reply {
 }
 
 /** What the edge answers: a reply, or a known "no". Handlers throw only when something broke. */
-type Answer = Outcome<Reply> | { readonly ok: false; readonly refusal: HttpRefusal };
+type Answer<T = Reply> = Outcome<T> | { readonly ok: false; readonly refusal: HttpRefusal };
 
 /** A GET. */
 export function reading<Q extends z.ZodType>(
@@ -48,10 +48,25 @@ export function reading<Q extends z.ZodType>(
   querySchema: Q,
   handler: (call: Call<z.infer<Q>>) => Promise<Answer>,
 ): RequestHandler {
-  return answering(deps, async (request, response) => {
+  return replying(deps, async (request, response) => {
     const call = readCall(deps, querySchema, request, response);
     return call.ok ? handler(call.value) : call;
   });
+}
+
+/** A GET whose answer is begun by what the handler returns, and goes on after that. */
+export function streaming<Q extends z.ZodType>(
+  deps: HttpDeps,
+  querySchema: Q,
+  handler: (call: Call<z.infer<Q>>) => Promise<Outcome<(response: Response) => void>>,
+): RequestHandler {
+  const handle = async (request: Request, response: Response) => {
+    // Behind another request's answer it could neither begin nor be told that its client has gone.
+    if (response.socket === null) return refused(OWN_CONNECTION);
+    const call = readCall(deps, querySchema, request, response);
+    return call.ok ? handler(call.value) : call;
+  };
+  return answering(deps, handle, (response, begin) => begin(response));
 }
 
 /** A request that changes something: for agents and operators, and with a JSON object as its body. */
@@ -60,7 +75,7 @@ export function writing<Q extends z.ZodType, B extends z.ZodType>(
   schemas: { readonly query: Q; readonly body: B; readonly types: readonly string[] },
   handler: (call: CallWithBody<z.infer<Q>, z.infer<B>>) => Promise<Answer>,
 ): RequestHandler {
-  return answering(deps, async (request, response) => {
+  return replying(deps, async (request, response) => {
     if (!isWriter(principalOf(response))) return refused(NOT_AUTHORIZED);
     if (deps.drain.isDraining) return refused(DRAINING);
     const call = readCall(deps, schemas.query, request, response);
@@ -84,7 +99,7 @@ export function operating<Q extends z.ZodType>(
   querySchema: Q,
   handler: (call: Call<z.infer<Q>>) => Promise<Answer>,
 ): RequestHandler {
-  return answering(deps, async (request, response) => {
+  return replying(deps, async (request, response) => {
     if (!isOperator(principalOf(response))) return refused(NOT_AUTHORIZED);
     if (deps.drain.isDraining) return refused(DRAINING);
     const call = readCall(deps, querySchema, request, response);
@@ -106,7 +121,7 @@ export function administering<B extends z.ZodType>(
   bodySchema: B,
   handler: (body: z.infer<B>) => Promise<Answer> | Answer,
 ): RequestHandler {
-  return answering(deps, async (request, response) => {
+  return replying(deps, async (request, response) => {
     if (!isOperator(principalOf(response))) return refused(NOT_AUTHORIZED);
     const query = parseQuery(request.url);
     if (!query.ok) return query;
@@ -142,21 +157,26 @@ function readCall<Q extends z.ZodType>(
 }
 
 /** Sends what the handler says, or `TIMEOUT` when it says nothing in time. Rejections go to the app's error handler. */
-function answering(
+function answering<T>(
   { requestTimeoutMs }: HttpDeps,
-  handle: (request: Request, response: Response) => Promise<Answer>,
+  handle: (request: Request, response: Response) => Promise<Answer<T>>,
+  deliver: (response: Response, value: T) => void,
 ): RequestHandler {
   return async (request, response) => {
-    const timeout = Promise.withResolvers<Answer>();
+    const timeout = Promise.withResolvers<Answer<T>>();
     const timer = setTimeout(() => timeout.resolve(refused(TIMEOUT)), requestTimeoutMs);
     try {
       const answer = await Promise.race([handle(request, response), timeout.promise]);
       if (!answer.ok) sendProblem(response, answer.refusal, requestIdOf(response));
-      else send(response, answer.value);
+      else deliver(response, answer.value);
     } finally {
       clearTimeout(timer);
     }
   };
+}
+
+function replying(deps: HttpDeps, handle: (request: Request, response: Response) => Promise<Answer>): RequestHandler {
+  return answering(deps, handle, send);
 }
 
 export function send(response: Response, { status, headers, body, json }: Reply): void {

@@ -37,22 +37,13 @@ export class MongoQueries implements Queries {
   }
 
   async findSession(projectId: string, sessionId: string): Promise<Session | undefined> {
-    const found = await within(
-      WAIT_MS,
-      this.#models.sessions
-        .findOne({ _id: sessionKey(projectId, sessionId) }, null, DOCUMENTS)
-        .lean<SessionDocument | null>(),
-    );
+    const found = await readOne<SessionDocument>(this.#models.sessions.collection, sessionKey(projectId, sessionId));
     return found === null ? undefined : decodeSession(found).entity;
   }
 
   async findTask(projectId: string, sessionId: string, taskId: string): Promise<Task | undefined> {
-    const found = await within(
-      WAIT_MS,
-      this.#models.tasks
-        .findOne({ _id: taskKey(projectId, sessionId, taskId) }, null, DOCUMENTS)
-        .lean<TaskDocument | null>(),
-    );
+    const key = taskKey(projectId, sessionId, taskId);
+    const found = await readOne<TaskDocument>(this.#models.tasks.collection, key);
     return found === null ? undefined : decodeTask(found).entity;
   }
 
@@ -183,6 +174,11 @@ export class MongoQueries implements Queries {
     const stored = await within(WAIT_MS, this.#beats.read(keys));
     return new Map([...stored].map(([key, { info }]) => [key, info]));
   }
+}
+
+/** By the driver itself: mongoose's way of asking costs as much as the rest of such a read. */
+function readOne<D>(collection: mongoose.Collection, key: string): Promise<D | null> {
+  return within(WAIT_MS, collection.findOne({ _id: key } as object, DOCUMENTS)) as Promise<D | null>;
 }
 
 async function readPlan<D>(collection: mongoose.Collection, plan: ListPlan, limit: number): Promise<D[]> {

@@ -26,10 +26,12 @@ export interface DoorOptions {
   readonly isDraining: () => boolean;
 }
 
-/** How many there are now: TCP connections that were upgraded, and those of them that a CONNECT has brought in. */
+/** How many there are now: TCP connections that were upgraded, those of them that a CONNECT has brought in, and others. */
 interface Presence {
   readonly upgraded: () => number;
   readonly accepted: () => number;
+  /** Streams of events, which are none of both. */
+  readonly streams: () => number;
 }
 
 /** Asked of those who are not even upgraded, and at least of those who find the hub full. */
@@ -112,12 +114,13 @@ export class Door {
     forgetRequest(socket);
     const peer = await greeted;
     // After the key, which costs microseconds: strangers must not use up what agents need to come back.
-    return "code" in peer ? peer : (this.#overload() ?? peer);
+    return "code" in peer ? peer : (this.overload() ?? peer);
   }
 
-  #overload(): Refusal | undefined {
-    const { maxConnections, accepted } = this.#options;
-    if (accepted() >= maxConnections) {
+  /** Why one more cannot be taken now; one that can is counted against the pace. */
+  overload(): Refusal | undefined {
+    const { maxConnections, accepted, streams } = this.#options;
+    if (accepted() + streams() >= maxConnections) {
       const message = `the hub holds ${maxConnections} connections, which is all that it takes`;
       return { code: "OVERLOADED", message, retry_after_ms: Math.round(FULL_PAUSE_MS * (1 + Math.random())) };
     }

@@ -1,6 +1,6 @@
 import type { Server as HttpServer } from "node:http";
 import { type Namespace, Server, type Socket } from "socket.io";
-import { refuse } from "../../shared/errors.ts";
+import { type Refusal, refuse } from "../../shared/errors.ts";
 import type { Limits } from "../../shared/limits.ts";
 import type { ModeFrame } from "../../shared/messages/frames.ts";
 import type { Lease } from "../../shared/messages/lease.ts";
@@ -8,11 +8,13 @@ import type { Closing, Expiring, Welcome } from "../../shared/messages/notices.t
 import { AGENTS_NAMESPACE, VIEWERS_NAMESPACE } from "../../shared/protocol.ts";
 import type { Principal } from "../domain/access.ts";
 import type { Movable } from "../drain/move.ts";
-import { DRAINING } from "../drain/refusal.ts";
 import { pause } from "../timing.ts";
 import { AgentConnection } from "./agent-connection.ts";
+import { MOVE_NOW, slowConsumer } from "./closings.ts";
 import { Dispatch, type DispatchOptions, type Route } from "./dispatch.ts";
 import { Door, type DoorOptions, refuseConnect } from "./door.ts";
+import { together } from "./event-rooms.ts";
+import { EventStreams } from "./event-streams.ts";
 import { cutSlowGoodbye, sayGoodbye, sendAway } from "./farewell.ts";
 import type { Peer } from "./handshake.ts";
 import { jsonParser } from "./json-parser.ts";
@@ -62,13 +64,6 @@ const TOO_MANY_ERRORS: Closing = {
 /** A word to all agents goes out in portions, so that the turn of the event loop stays short. */
 const TOLD_AT_ONCE = 250;
 const TELL_PAUSE_MS = 20;
-/** For clients that did not go when they were asked to. */
-const MOVE_NOW: Closing = {
-  code: "DRAINING",
-  message: "the hub drains; connect again, to any hub",
-  reconnect: true,
-  reconnect_after_ms: DRAINING.retry_after_ms,
-};
 const BUSY = {
   code: "OVERLOADED",
   message: "too many requests wait for their answers",
@@ -87,6 +82,8 @@ export class Gateway {
   readonly #slow: SlowConsumers;
   readonly #keyWatch: KeyWatch;
   readonly #door: Door;
+  /** Viewers that come over HTTP. */
+  readonly streams: EventStreams;
   /** The lease that agents are being told, or were told last. */
   #told: Lease | undefined;
   readonly #unanswered = { count: 0 };
@@ -95,8 +92,10 @@ export class Gateway {
     this.#options = options;
     this.#keyWatch = new KeyWatch(options);
     this.#slow = new SlowConsumers({ ...options, queueBytes: options.limits.queue_bytes });
+    this.streams = new EventStreams({ ...options, keyWatch: this.#keyWatch, slow: this.#slow });
     this.#door = new Door({
       ...options,
+      streams: () => this.streams.size,
       upgraded: () => this.#io.engine.clientsCount,
       accepted: () => this.#agents.sockets.size + this.#viewers.sockets.size,
     });
@@ -142,8 +141,9 @@ export class Gateway {
       const connection = new ViewerConnection(socket.id, peer, {
         outbox: consumer.outbox,
         isSlow: () => this.#isSlow(socket, consumer),
-        sendChanges: (frame) => socket.emit("changes", frame),
+        send: (event, frame) => socket.emit(event, frame),
         reset: (message) => socket.emit("project:reset", message),
+        goesOnAfterReset: false,
         enterRooms: (rooms) => void socket.join([...rooms]),
         leaveRoom: (room) => void socket.leave(room),
       });
@@ -166,13 +166,14 @@ export class Gateway {
   /** Rooms of viewers on this hub. */
   get rooms(): RoomEmitter {
     const viewers = this.#viewers;
-    return {
+    const ofSockets: RoomEmitter = {
       isEmpty: (room) => !viewers.adapter.rooms.has(room),
       emit: (room, event, message) => void viewers.local.to(room).emit(event, message),
       emitVolatile: (room, event, message) => void viewers.local.volatile.to(room).emit(event, message),
       // Every socket is alone in the room of its id.
       emitTo: (ids, event, message) => void viewers.local.to([...ids]).emit(event, message),
     };
+    return together([ofSockets, this.streams.rooms]);
   }
 
   /** For messages between hubs; clients are refused there. */
@@ -184,6 +185,7 @@ export class Gateway {
   setMode(mode: ModeFrame): void {
     this.#mode = mode;
     this.#viewers.local.emit("mode", mode);
+    this.streams.setMode(mode);
   }
 
   /** Requests that wait for their answer. */
@@ -194,13 +196,19 @@ export class Gateway {
   /** Everyone who is connected, agents first: viewers still see everything while the hub drains. */
   get connections(): Movable[] {
     const sockets = [...this.#agents.sockets.values(), ...this.#viewers.sockets.values()];
-    return sockets.map((socket) => ({
+    const ofSockets = sockets.map((socket) => ({
       get isGone() {
         return socket.conn.readyState === "closed";
       },
-      askToMove: (reconnectAfterMs) => void socket.emit("drain", { reconnect_after_ms: reconnectAfterMs }),
+      askToMove: (reconnectAfterMs: number) => void socket.emit("drain", { reconnect_after_ms: reconnectAfterMs }),
       close: () => sayGoodbye(socket, MOVE_NOW),
     }));
+    return [...ofSockets, ...this.streams.movables];
+  }
+
+  /** Why one more connection that is no socket cannot be taken now. */
+  admit(): Refusal | undefined {
+    return this.#door.overload();
   }
 
   /** Connected agents. */
@@ -228,6 +236,7 @@ export class Gateway {
     this.#slow.stop();
     this.#keyWatch.stop();
     this.#door.stop();
+    this.streams.close();
     if (this.#io.engine !== undefined) await this.#io.close();
   }
 
@@ -336,13 +345,7 @@ export class Gateway {
     const { limits, bounds, log } = this.#options;
     log.info({ namespace: socket.nsp.name, bytes: outbox.bytes }, "closing a connection that reads too slowly");
     outbox.discard();
-    const message: Closing = {
-      code: "SLOW_CONSUMER",
-      message: `more than ${limits.queue_bytes} bytes were not read in time`,
-      reconnect: true,
-      reconnect_after_ms: bounds.slowReconnectMs,
-    };
-    sayGoodbye(socket, message);
+    sayGoodbye(socket, slowConsumer(limits.queue_bytes, bounds.slowReconnectMs));
   }
 }
 

@@ -20,8 +20,8 @@ interface Options {
 
 /** What becomes of viewers that can read again; to be done in the same turn. */
 export interface Return {
-  /** They are sent the frame, if there is one, and from now on every entry. */
-  readonly enter: (project: Project, viewers: readonly ViewerConnection[], frame: ChangesFrame | undefined) => void;
+  /** They are sent the frame, and from now on every entry. */
+  readonly enter: (project: Project, viewers: readonly ViewerConnection[], frame: ChangesFrame) => void;
   /** What they missed is too much for a frame. */
   readonly reset: (project: Project, viewer: ViewerConnection) => void;
 }
@@ -115,12 +115,12 @@ export class ViewersBehind {
     const { conflatedBytes } = this.#options.bounds;
     if (frame instanceof Set && [...frame].every((sessionId) => familyOf(sessionId) === undefined)) {
       if (!laggards.isLoading) void this.#load(project, laggards, [...frame]);
-    } else if (frame === undefined || frame instanceof Set || JSON.stringify(frame.changes).length > conflatedBytes) {
+    } else if (frame === undefined || frame instanceof Set || byteLengthOf(frame.changes) > conflatedBytes) {
       // Forgotten, too large, or logged and yet not there: a database that was cut back.
       for (const viewer of viewers) this.#return.reset(project, viewer);
     } else {
       for (const viewer of viewers) this.remove(project, viewer);
-      this.#return.enter(project, viewers, frame.changes.length === 0 ? undefined : frame);
+      this.#return.enter(project, viewers, frame);
     }
   }
 
@@ -141,10 +141,14 @@ export class ViewersBehind {
   }
 }
 
+function byteLengthOf(changes: ChangesFrame["changes"]): number {
+  return Buffer.byteLength(JSON.stringify(changes));
+}
+
 function readyBySeq({ sent }: Laggards): Map<number, ViewerConnection[]> {
   const ready = new Map<number, ViewerConnection[]>();
   for (const [viewer, seq] of sent) {
-    if (!viewer.socket.outbox.isDrained) continue;
+    if (!viewer.link.outbox.isDrained) continue;
     const others = ready.get(seq);
     if (others === undefined) ready.set(seq, [viewer]);
     else others.push(viewer);

@@ -76,6 +76,7 @@ async function edge(parts: Partial<HttpDeps>, timeouts?: Parameters<typeof creat
       readHistory: never,
       readHeartbeats: never,
     },
+    followProject: never,
     databaseTrouble: () => undefined,
     health: HEALTH,
     drain: drainIn("serving"),
