@@ -1,7 +1,7 @@
 // How long do operators wait for lists, filters and one session, among a million?
 
 import mongoose from "mongoose";
-import { cpuBetween, sampleCpu } from "./support/process-usage.ts";
+import { cpuBetween, cpuSeconds, sampleCpu } from "./support/process-usage.ts";
 import { startBareExpress, startHub, startMongod } from "./support/processes.ts";
 import { publishReport, round, type Verdict } from "./support/report.ts";
 import { RestClient } from "./support/rest-load.ts";
@@ -62,6 +62,7 @@ for (const { shape, scope, path } of SHAPES) {
   await client.load(20, 1, path);
   // Every other request goes on from the page before.
   const answers = [];
+  const before = cpuSeconds(hub.pid);
   for (let index = 0; index < requests / 2; index++) {
     const first = await client.get(path(index));
     const { next_cursor } = JSON.parse(first.body) as { readonly next_cursor?: string };
@@ -69,16 +70,17 @@ for (const { shape, scope, path } of SHAPES) {
     if (next_cursor !== undefined) answers.push(await client.get(`${path(index)}&cursor=${next_cursor}`));
   }
   const failed = answers.filter(({ status }) => status !== 200).length;
+  const hubMs = ((cpuSeconds(hub.pid) - before) / answers.length) * 1_000;
   const { p50, p99, max } = percentiles(answers.map(({ ms }) => ms));
   const items = median(answers.map(({ body }) => (JSON.parse(body) as { length: number }).length));
-  lists.push([shape, scope, round(p50), round(p99), round(max), items, failed]);
+  lists.push([shape, scope, round(p50), round(p99), round(max), round(hubMs), items, failed]);
 }
 const worst = Math.max(...lists.map((row) => Number(row[3])));
 verdicts.push({
   claim: "p99 of the slowest shape of a list",
   target: `≤ ${LIST_P99_MS} ms`,
   measured: `${worst} ms`,
-  isMet: worst <= LIST_P99_MS && lists.every((row) => row[6] === 0),
+  isMet: worst <= LIST_P99_MS && lists.every((row) => row[7] === 0),
 });
 
 const before = sampleCpu({ hub: hub.pid });
@@ -140,7 +142,7 @@ publishReport(
     tables: [
       {
         title: "Lists, one request at a time",
-        columns: ["filter", "projects", "p50 ms", "p99 ms", "max ms", "items", "failed"],
+        columns: ["filter", "projects", "p50 ms", "p99 ms", "max ms", "hub CPU ms", "items", "failed"],
         rows: lists,
       },
       {
