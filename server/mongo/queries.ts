@@ -5,7 +5,9 @@ import type { HeartbeatInfo } from "../../shared/messages/frames.ts";
 import type { ProjectScope } from "../domain/project-scope.ts";
 import type { LogChange } from "../domain/records.ts";
 import { within } from "../patience.ts";
+import type { StoredBeat } from "../ports.ts";
 import type { HistoryEntry, ListedProject, ListPlace, Queries, SessionFilter, TaskFilter } from "../queries/ports.ts";
+import { BatchedReads } from "./batched-reads.ts";
 import type { MongoBeats } from "./beats.ts";
 import { decodeSession, decodeTask, type SessionDocument, type TaskDocument } from "./codec.ts";
 import { type logKey, MAX_SEQ } from "./database.ts";
@@ -30,15 +32,19 @@ const MERGED_PROJECTS = 100;
 export class MongoQueries implements Queries {
   readonly #models: Models;
   readonly #beats: MongoBeats;
+  readonly #sessionReads: BatchedReads<SessionDocument>;
+  readonly #beatReads: BatchedReads<StoredBeat>;
 
   constructor(models: Models, beats: MongoBeats) {
     this.#models = models;
     this.#beats = beats;
+    this.#sessionReads = new BatchedReads((keys) => within(WAIT_MS, readByKeys(models.sessions.collection, keys)));
+    this.#beatReads = new BatchedReads((keys) => within(WAIT_MS, beats.read(keys)));
   }
 
   async findSession(projectId: string, sessionId: string): Promise<Session | undefined> {
-    const found = await readOne<SessionDocument>(this.#models.sessions.collection, sessionKey(projectId, sessionId));
-    return found === null ? undefined : decodeSession(found).entity;
+    const found = await this.#sessionReads.read(sessionKey(projectId, sessionId));
+    return found === undefined ? undefined : decodeSession(found).entity;
   }
 
   async findTask(projectId: string, sessionId: string, taskId: string): Promise<Task | undefined> {
@@ -171,14 +177,28 @@ export class MongoQueries implements Queries {
   }
 
   async readHeartbeats(keys: readonly string[]): Promise<ReadonlyMap<string, HeartbeatInfo>> {
-    const stored = await within(WAIT_MS, this.#beats.read(keys));
-    return new Map([...stored].map(([key, { info }]) => [key, info]));
+    const [key] = keys;
+    if (keys.length !== 1 || key === undefined) {
+      const stored = await within(WAIT_MS, this.#beats.read(keys));
+      return new Map([...stored].map(([of, { info }]) => [of, info]));
+    }
+    const stored = await this.#beatReads.read(key);
+    return new Map(stored === undefined ? [] : [[key, stored.info]]);
   }
 }
 
 /** By the driver itself: mongoose's way of asking costs as much as the rest of such a read. */
 function readOne<D>(collection: mongoose.Collection, key: string): Promise<D | null> {
   return within(WAIT_MS, collection.findOne({ _id: key } as object, DOCUMENTS)) as Promise<D | null>;
+}
+
+async function readByKeys(
+  collection: mongoose.Collection,
+  keys: readonly string[],
+): Promise<ReadonlyMap<string, SessionDocument>> {
+  const query = { _id: keys.length === 1 ? keys[0] : { $in: keys } } as object;
+  const found = (await collection.find(query, DOCUMENTS).toArray()) as unknown as SessionDocument[];
+  return new Map(found.map((document) => [document._id, document]));
 }
 
 async function readPlan<D>(collection: mongoose.Collection, plan: ListPlan, limit: number): Promise<D[]> {

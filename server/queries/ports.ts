@@ -48,7 +48,7 @@ export interface HistoryEntry {
 }
 
 /**
- * Reads for REST. Entities come without the fields that only hubs need. Every method rejects within about 2 s when the
+ * Reads for REST. Entities come without the fields that only hubs need. Every method rejects within about 4 s when the
  * database does not answer or gives up on a query (`DatabaseTrouble` tells which).
  */
 export interface Queries {
