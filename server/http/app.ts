@@ -1,4 +1,4 @@
-import express, { type ErrorRequestHandler, type Express, type RequestHandler } from "express";
+import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Response } from "express";
 import helmet from "helmet";
 import type { Principal } from "../domain/access.ts";
 import { withoutKeys } from "../domain/credentials.ts";
@@ -14,6 +14,7 @@ import { adminResources } from "./routes/admin.ts";
 import { eventResources } from "./routes/events.ts";
 import { healthResources } from "./routes/health.ts";
 import { keyResources } from "./routes/keys.ts";
+import { metricsResources } from "./routes/metrics.ts";
 import { projectResources } from "./routes/projects.ts";
 import { sessionResources } from "./routes/sessions.ts";
 import { taskResources } from "./routes/tasks.ts";
@@ -42,8 +43,8 @@ export function createHttpApp(deps: HttpDeps): Express {
   app.use(refuseKeyInUrl);
   mount(app, healthResources(deps));
   app.all("/", refuseUnknownPath);
-  app.use(authenticate(deps.keys));
-  mount(app, [...adminResources(deps), ...keyResources(deps)]);
+  app.use(authenticate(deps));
+  mount(app, [...adminResources(deps), ...keyResources(deps), ...metricsResources(deps)]);
   app.use(refuseWhenHeld(deps));
   mount(app, [...sessionResources(deps), ...taskResources(deps), ...projectResources(deps), ...eventResources(deps)]);
   app.use(refuseUnknownPath);
@@ -51,18 +52,21 @@ export function createHttpApp(deps: HttpDeps): Express {
   return app;
 }
 
-/** One line per answered request; the path only, since a query may hold what somebody should not have put there. */
-function logRequest({ log, clock }: HttpDeps): RequestHandler {
+/** Counts answered requests, one line for each; the path only, since a query may hold what somebody should not have put there. */
+function logRequest({ log, clock, counts }: HttpDeps): RequestHandler {
   return (request, response, next) => {
     const started = clock.monotonic();
     const { path } = request;
     response.on("close", () => {
+      const status = response.writableFinished ? response.statusCode : 499;
+      const ms = clock.monotonic() - started;
+      counts.onAnswered(status, isStream(response) ? undefined : ms);
       const fields = {
         request_id: requestIdOf(response),
         method: request.method,
         path: withoutKeys(path).slice(0, 300),
-        status: response.writableFinished ? response.statusCode : 499,
-        ms: Math.round(clock.monotonic() - started),
+        status,
+        ms: Math.round(ms),
         fingerprint: (response.locals.principal as Principal | undefined)?.fingerprint,
         ip: request.ip,
       };
@@ -70,6 +74,10 @@ function logRequest({ log, clock }: HttpDeps): RequestHandler {
     });
     next();
   };
+}
+
+function isStream(response: Response): boolean {
+  return String(response.getHeader("Content-Type")).startsWith("text/event-stream");
 }
 
 /** Kept-alive connections would outlive the hub's will to stop. */

@@ -3,12 +3,14 @@ import type { Limits } from "../../shared/limits.ts";
 import type { Position } from "../../shared/position.ts";
 import type { BOUNDS } from "../bounds.ts";
 import type { ProjectCounts } from "../counting/project-counts.ts";
+import type { HttpCounts } from "../counts/http.ts";
 import type { Principal } from "../domain/access.ts";
 import type { Origins } from "../domain/origins.ts";
 import type { Drain } from "../drain/drain.ts";
 import type { Snapshots } from "../following/snapshots.ts";
 import type { KeyAdmin } from "../keys/key-admin.ts";
 import type { KeyRing } from "../keys/key-ring.ts";
+import type { RateLimits } from "../limits/rate-limits.ts";
 import type { Heartbeats } from "../liveness/heartbeats.ts";
 import type { Clock, FanOut, Logger } from "../ports.ts";
 import type { DatabaseTrouble, Queries } from "../queries/ports.ts";
@@ -21,6 +23,12 @@ export interface Health {
   /** Milliseconds of a round trip to the database, or undefined when it does not answer. */
   ping(): Promise<number | undefined>;
   readonly fanOut: Pick<FanOut, "state" | "trouble" | "counts">;
+}
+
+export interface Metrics {
+  readonly contentType: string;
+  /** In the text format of Prometheus. */
+  text(): Promise<string>;
 }
 
 /** Prepares a stream of a project's events; what it returns begins it as the answer. Rejects as queries do. */
@@ -36,11 +44,14 @@ export type FollowProject = (request: {
 export interface HttpDeps {
   readonly keys: Pick<KeyRing, "identify">;
   readonly keyAdmin: KeyAdmin;
+  readonly counts: HttpCounts;
+  readonly metrics: Metrics;
+  readonly rates: Pick<RateLimits, "address" | "request" | "failedKeys">;
   readonly writer: Pick<Writer, "submit">;
   readonly projects: Projects;
   readonly snapshots: Snapshots;
   readonly heartbeats: Pick<Heartbeats, "lastOf" | "stillKeys">;
-  readonly counts: Pick<ProjectCounts, "of">;
+  readonly projectCounts: Pick<ProjectCounts, "of">;
   readonly stalledAfterMs: number;
   readonly queries: Queries;
   readonly followProject: FollowProject;

@@ -16,7 +16,7 @@ import { countStalled } from "./stalled.ts";
 interface Sources {
   readonly queries: Queries;
   readonly projects: Projects;
-  readonly counts: Pick<ProjectCounts, "of">;
+  readonly projectCounts: Pick<ProjectCounts, "of">;
   readonly heartbeats: Pick<Heartbeats, "lastOf" | "stillKeys">;
   readonly stalledAfterMs: number;
   readonly clock: Clock;
@@ -74,10 +74,10 @@ async function viewAll(sources: Sources, listed: readonly ListedProject[]): Prom
 }
 
 /** Other hubs' changes may not have arrived here yet: the log is asked. */
-async function countOf({ projects, counts }: Sources, projectId: string): Promise<ProjectCount | undefined> {
+async function countOf({ projects, projectCounts }: Sources, projectId: string): Promise<ProjectCount | undefined> {
   const project = await projects.get(projectId);
   await projects.catchUp(project);
-  return counts.of(project);
+  return projectCounts.of(project);
 }
 
 function idOf(place: readonly unknown[] | undefined): string | undefined {

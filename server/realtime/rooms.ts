@@ -47,6 +47,11 @@ export class Rooms {
     });
   }
 
+  /** How viewers that read too slowly fared. */
+  get slow(): ViewersBehind["counts"] {
+    return this.#behind.counts;
+  }
+
   stop(): void {
     clearInterval(this.#timer);
     this.#behind.stop();

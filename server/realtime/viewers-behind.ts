@@ -41,6 +41,8 @@ interface Laggards {
  * they have read what waits, one frame with the newest states brings them back.
  */
 export class ViewersBehind {
+  /** Viewers that were not sent a frame, came back with one conflated frame, or had to join anew; since the start. */
+  readonly counts = { behind: 0, conflated: 0, reset: 0 };
   readonly #options: Options;
   readonly #return: Return;
   readonly #projects = new Map<Project, Laggards>();
@@ -67,6 +69,7 @@ export class ViewersBehind {
       this.#projects.set(project, laggards);
     }
     laggards.sent.set(viewer, seq);
+    this.counts.behind += 1;
   }
 
   /** To be called with every entry, after those who do not get it were added. */
@@ -117,8 +120,10 @@ export class ViewersBehind {
       if (!laggards.isLoading) void this.#load(project, laggards, [...frame]);
     } else if (frame === undefined || frame instanceof Set || byteLengthOf(frame.changes) > conflatedBytes) {
       // Forgotten, too large, or logged and yet not there: a database that was cut back.
+      this.counts.reset += viewers.length;
       for (const viewer of viewers) this.#return.reset(project, viewer);
     } else {
+      this.counts.conflated += viewers.length;
       for (const viewer of viewers) this.remove(project, viewer);
       this.#return.enter(project, viewers, frame);
     }
