@@ -1,8 +1,9 @@
 import { z } from "zod";
+import { PositionText } from "../../../shared/position.ts";
 import { mayRead, NOT_AUTHORIZED } from "../../domain/access.ts";
 import { MomentText } from "../../history/moment.ts";
-import { PositionText } from "../../history/position-text.ts";
 import { readSnapshot } from "../../queries/project-snapshot.ts";
+import { listProjects, readProject } from "../../queries/projects.ts";
 import { accepted, refused } from "../../writer/outcome.ts";
 import type { HttpDeps } from "../deps.ts";
 import { type Resource, reading } from "../endpoint.ts";
@@ -17,9 +18,28 @@ const SnapshotParameters = z
   });
 
 const ChangesParameters = z.object({ since: PositionText.optional(), limit: PageParameters.limit });
+const Nothing = z.object({});
+const ListParameters = z.object(PageParameters);
 
 export function projectResources(deps: HttpDeps): Resource[] {
   return [
+    {
+      path: "/projects",
+      get: reading(deps, ListParameters, async ({ principal, query }) => {
+        const page = await listProjects(deps, principal.scope, query);
+        return page.ok ? accepted({ status: 200, body: page.value }) : page;
+      }),
+    },
+    {
+      path: "/projects/:project_id",
+      get: reading(deps, Nothing, async ({ principal, path }) => {
+        const projectId = parsePathId(path, "project_id");
+        if (!projectId.ok) return projectId;
+        if (!mayRead(principal, projectId.value)) return refused(NOT_AUTHORIZED);
+        const project = await readProject(deps, projectId.value);
+        return project.ok ? accepted({ status: 200, body: project.value }) : project;
+      }),
+    },
     {
       path: "/projects/:project_id/snapshot",
       get: reading(deps, SnapshotParameters, async ({ principal, path, query }) => {

@@ -17,18 +17,18 @@ import { findSession } from "../../queries/find-session.ts";
 import { listSessions } from "../../queries/list.ts";
 import { readHistory } from "../../queries/session-history.ts";
 import { viewSessions, viewWritten } from "../../queries/session-view.ts";
+import { SharedReads } from "../../queries/shared-reads.ts";
 import { accepted, type Outcome, refused } from "../../writer/outcome.ts";
-import { JSON_TYPES } from "../body.ts";
+import { JSON_TYPES, PATCH_TYPES } from "../body.ts";
 import type { HttpDeps } from "../deps.ts";
 import { type Call, type CallWithBody, operating, type Reply, type Resource, reading, writing } from "../endpoint.ts";
+import { editSession } from "../entity-edit.ts";
 import { etagOf, isUnchanged } from "../etag.ts";
 import { parsePathId } from "../path.ts";
 import { PageParameters, Time, Whole } from "../query.ts";
-import { editSession } from "../session-edit.ts";
 
 /** What a request without a body counts as in the writer's queue. */
 const EXPIRE_BYTES = 200;
-const PATCH_TYPES = ["application/json", "application/merge-patch+json"];
 
 const ListParameters = z.object({
   project_id: Id.optional(),
@@ -74,10 +74,14 @@ const SessionEnd = z.object({ status: FinalStatus, metadata: Metadata.optional()
 type OneQuery = z.infer<typeof OneParameters>;
 
 export function sessionResources(deps: HttpDeps): Resource[] {
+  // Dashboards and operators ask for the same list, many at a time.
+  const lists = new SharedReads<Outcome<Reply>>();
   return [
     {
       path: "/sessions",
-      get: reading(deps, ListParameters, (call) => list(deps, call)),
+      get: reading(deps, ListParameters, (call) =>
+        lists.read(JSON.stringify([call.principal.scope.patterns, call.query]), () => list(deps, call)),
+      ),
       post: writing(deps, { query: z.object({}), body: NewSession, types: JSON_TYPES }, (call) => create(deps, call)),
     },
     {
@@ -112,7 +116,8 @@ async function list(
   if (filter.project_id !== undefined && !mayRead(principal, filter.project_id)) return refused(NOT_AUTHORIZED);
   const page = await listSessions(deps.queries, filter, principal.scope, { limit, cursor });
   if (!page.ok) return page;
-  return accepted({ status: 200, body: { ...page.value, items: await viewSessions(deps, page.value.items) } });
+  const items = await viewSessions(deps, page.value.items);
+  return accepted({ status: 200, json: JSON.stringify({ ...page.value, items }) });
 }
 
 async function show(deps: HttpDeps, call: Call<z.infer<typeof ShowParameters>>): Promise<Outcome<Reply>> {
