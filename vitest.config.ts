@@ -6,9 +6,10 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     globalSetup: "test/support/global-setup.ts",
     reporters: ["default", "./test/support/reporter.ts"],
-    // Real hubs and agents run beside the tests; more workers than two cores make bounded waits run out.
+    // For two cores: a third of the time tests wait for their hubs and agents, which run beside them; with more workers
+    // bounded waits run out.
     pool: "forks",
-    maxWorkers: 2,
+    maxWorkers: 3,
     testTimeout: 60_000,
     // Processes on a machine whose cores others take from time to time; what needed it is told with its error.
     retry: 1,
