@@ -2,7 +2,7 @@ import type { Actor, Session } from "../../shared/entities.ts";
 import type { Refusal } from "../../shared/errors.ts";
 import type { JsonObject } from "../../shared/json.ts";
 import type { Limits } from "../../shared/limits.ts";
-import type { Edit, PublishResult } from "../../shared/messages/changes-publish.ts";
+import type { Edit, PublishResult, TaskEdit } from "../../shared/messages/changes-publish.ts";
 import type { Head, LogChange, SessionRecord, TaskRecord } from "./records.ts";
 
 /** An agent opens a session. */
@@ -61,6 +61,24 @@ export interface EditCommand {
   readonly request_id: string;
 }
 
+/** An operator or program creates a task over REST; the same request again finds it there. */
+export interface CreateTaskCommand {
+  readonly type: "create_task";
+  readonly session_id: string;
+  readonly task: Pick<TaskEdit, "task_id" | "status" | "progress" | "metadata"> & { readonly title: string };
+  readonly actor: Actor;
+  readonly request_id: string;
+}
+
+/** An operator or program changes a task over REST; one that is not there is not made. */
+export interface EditTaskCommand {
+  readonly type: "edit_task";
+  readonly session_id: string;
+  readonly edit: TaskEdit;
+  readonly actor: Actor;
+  readonly request_id: string;
+}
+
 /** An operator gives up a session whose agent is gone. */
 export interface ExpireCommand {
   readonly type: "expire";
@@ -85,7 +103,15 @@ export interface VerdictCommand {
   readonly actor: Actor;
 }
 
-export type Command = OpenCommand | PublishCommand | CreateCommand | EditCommand | ExpireCommand | VerdictCommand;
+export type Command =
+  | OpenCommand
+  | PublishCommand
+  | CreateCommand
+  | EditCommand
+  | CreateTaskCommand
+  | EditTaskCommand
+  | ExpireCommand
+  | VerdictCommand;
 
 /** What is true of the commit that a command is decided for. */
 export interface DecideContext {
@@ -100,6 +126,8 @@ export interface DecideContext {
 /** The command's answer once its changes are in the log. `seq` is the last of them, or the head when there are none. */
 export interface Answer {
   readonly session: SessionRecord;
+  /** Of a command about one task. */
+  readonly task?: TaskRecord;
   readonly created: boolean;
   readonly resumed: boolean;
   readonly results: readonly PublishResult[];

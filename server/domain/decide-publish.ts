@@ -39,7 +39,12 @@ export function decideEdit(command: EditCommand, family: FamilyView, context: De
     return { kind: "refused", refusal: refuse("NOT_FOUND", `no session ${command.session_id}`) };
   }
   const { actor, request_id } = command;
-  return withoutEnvelope(decideEdits(command.edits, family.session, family, { actor, request_id }, context));
+  return decideAlone(command.edits, family.session, family, { actor, request_id }, context);
+}
+
+/** Edits of a request whose fields stand in it directly, not inside `changes`. */
+export function decideAlone(...given: Parameters<typeof decideEdits>): Decision {
+  return withoutEnvelope(decideEdits(...given));
 }
 
 function notOpen(command: PublishCommand): Decision {

@@ -3,6 +3,7 @@ import { decideCreate } from "./decide-create.ts";
 import { decideExpire } from "./decide-expire.ts";
 import { decideOpen } from "./decide-open.ts";
 import { decideEdit, decidePublish } from "./decide-publish.ts";
+import { decideCreateTask, decideEditTask } from "./decide-task.ts";
 import { decideVerdict } from "./decide-verdict.ts";
 import type { FamilyView } from "./records.ts";
 
@@ -17,6 +18,10 @@ export function decide(command: Command, family: FamilyView, context: DecideCont
       return decideCreate(command, family, context);
     case "edit":
       return decideEdit(command, family, context);
+    case "create_task":
+      return decideCreateTask(command, family, context);
+    case "edit_task":
+      return decideEditTask(command, family, context);
     case "expire":
       return decideExpire(command, family, context);
     case "verdict":

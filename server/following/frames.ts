@@ -2,11 +2,20 @@ import type { Change } from "../../shared/entities.ts";
 import type { ChangesFrame } from "../../shared/messages/frames.ts";
 import type { Entry, LogChange } from "../domain/records.ts";
 
+/** `request_id`: the `X-Request-Id` of the REST request that made it. */
+export type RecordedChange = Change & { readonly request_id?: string };
+
 /** A logged change as the wire shows it: with its time, without what only hubs need, patch or state but not both. */
 export function wireChange(change: LogChange, at: string): Change {
   const { seq, kind, id, session_id, version, type, actor, patch, state } = change;
   const head = { seq, at, kind, id, session_id, version, type, actor };
   return (patch === undefined ? { ...head, state } : { ...head, patch }) as Change;
+}
+
+/** The same as history tells it: with the request that it came from, where there was one. */
+export function recordedChange(change: LogChange, at: string): RecordedChange {
+  const { request_id } = change;
+  return { ...wireChange(change, at), ...(request_id === undefined ? {} : { request_id }) };
 }
 
 /** Changes of the entries after `seq`, which may lie inside an entry. */

@@ -3,6 +3,7 @@ import { accepted, type Outcome } from "../writer/outcome.ts";
 import { type HttpRefusal, invalid, refuseMediaType, refuseSize } from "./problem.ts";
 
 export const JSON_TYPES: readonly string[] = ["application/json"];
+export const PATCH_TYPES: readonly string[] = [...JSON_TYPES, "application/merge-patch+json"];
 
 /** How much of a body that is too large is still read, so that a client that is not done writing hears the answer. */
 const DISCARDED_BYTES = 1024 * 1024;

@@ -1,6 +1,6 @@
 import type mongoose from "mongoose";
 import type { Session, Task } from "../../shared/entities.ts";
-import { sessionKey } from "../../shared/ids.ts";
+import { sessionKey, taskKey } from "../../shared/ids.ts";
 import type { HeartbeatInfo } from "../../shared/messages/frames.ts";
 import type { ProjectScope } from "../domain/project-scope.ts";
 import type { LogChange } from "../domain/records.ts";
@@ -45,6 +45,16 @@ export class MongoQueries implements Queries {
         .lean<SessionDocument | null>(),
     );
     return found === null ? undefined : decodeSession(found).entity;
+  }
+
+  async findTask(projectId: string, sessionId: string, taskId: string): Promise<Task | undefined> {
+    const found = await within(
+      WAIT_MS,
+      this.#models.tasks
+        .findOne({ _id: taskKey(projectId, sessionId, taskId) }, null, DOCUMENTS)
+        .lean<TaskDocument | null>(),
+    );
+    return found === null ? undefined : decodeTask(found).entity;
   }
 
   async findSessionsById(sessionId: string, scope: ProjectScope, limit: number): Promise<Session[]> {

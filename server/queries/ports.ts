@@ -46,6 +46,7 @@ export interface HistoryEntry {
  */
 export interface Queries {
   findSession(projectId: string, sessionId: string): Promise<Session | undefined>;
+  findTask(projectId: string, sessionId: string, taskId: string): Promise<Task | undefined>;
   /** Sessions with this id in these projects, newest first, at most `limit`. */
   findSessionsById(sessionId: string, scope: ProjectScope, limit: number): Promise<Session[]>;
   /** Of these projects, newest first, only what comes after the place. */

@@ -1,5 +1,5 @@
 import type { Change } from "../../shared/entities.ts";
-import { wireChange } from "../following/frames.ts";
+import { type RecordedChange, recordedChange } from "../following/frames.ts";
 import { accepted, type Outcome } from "../writer/outcome.ts";
 import { type CursorScope, decodeCursor, encodeCursor } from "./cursor.ts";
 import { type Page, type PageRequest, pageOf, refuseCursor } from "./list.ts";
@@ -20,11 +20,11 @@ export async function readHistory(
   queries: Queries,
   filter: HistoryFilter,
   { limit, cursor }: PageRequest,
-): Promise<Outcome<Page<Change>>> {
+): Promise<Outcome<Page<RecordedChange>>> {
   const scope: CursorScope = ["changes", { ...filter }];
   const start = cursor === undefined ? undefined : seqOf(decodeCursor(scope, cursor));
   if (cursor !== undefined && start === undefined) return refuseCursor();
-  const items: Change[] = [];
+  const items: RecordedChange[] = [];
   let before = start;
   for (let scanned = 0; ; ) {
     const entries = await queries.readHistory(filter.project_id, filter.session_id, before, ENTRIES_PER_READ);
@@ -37,7 +37,7 @@ export async function readHistory(
         if (items.length === limit && last !== undefined) {
           return accepted(pageOf(items, encodeCursor(scope, [last.seq])));
         }
-        items.push(wireChange(change, at));
+        items.push(recordedChange(change, at));
       }
     }
     before = entries.at(-1)?.from_seq;

@@ -147,7 +147,8 @@ describe("requests that are not as they should be", () => {
     for (const [request, allow] of [
       ["DELETE /sessions", "GET, HEAD, POST"],
       ["PUT /sessions/1", "GET, HEAD, PATCH"],
-      ["POST /sessions/1/tasks", "GET, HEAD"],
+      ["PUT /sessions/1/tasks", "GET, HEAD, POST"],
+      ["PUT /sessions/1/tasks/2", "GET, HEAD, PATCH"],
       ["GET /sessions/1/close", "POST"],
       ["POST /projects/p/snapshot", "GET, HEAD"],
       ["POST /health", "GET, HEAD"],

@@ -62,6 +62,7 @@ async function edge(parts: Partial<HttpDeps>, timeouts?: Parameters<typeof creat
     stalledAfterMs: 0,
     queries: {
       findSession: never,
+      findTask: never,
       findSessionsById: never,
       listSessions: never,
       listTasks: never,

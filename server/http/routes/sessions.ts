@@ -17,17 +17,16 @@ import { listSessions } from "../../queries/list.ts";
 import { readHistory } from "../../queries/session-history.ts";
 import { viewSessions, viewWritten } from "../../queries/session-view.ts";
 import { accepted, type Outcome, refused } from "../../writer/outcome.ts";
-import { JSON_TYPES } from "../body.ts";
+import { JSON_TYPES, PATCH_TYPES } from "../body.ts";
 import type { HttpDeps } from "../deps.ts";
 import { type Call, type CallWithBody, operating, type Reply, type Resource, reading, writing } from "../endpoint.ts";
+import { editSession } from "../entity-edit.ts";
 import { etagOf, isUnchanged } from "../etag.ts";
 import { parsePathId } from "../path.ts";
 import { PageParameters, Time, Whole } from "../query.ts";
-import { editSession } from "../session-edit.ts";
 
 /** What a request without a body counts as in the writer's queue. */
 const EXPIRE_BYTES = 200;
-const PATCH_TYPES = ["application/json", "application/merge-patch+json"];
 
 const ListParameters = z.object({
   project_id: Id.optional(),
