@@ -137,6 +137,11 @@ export const BOUNDS = {
   snapshotSlice: 500,
   /** Sessions in a snapshot: ended ones count for this long. */
   snapshotEndedWindowMs: 24 * 60 * 60_000,
+  /** Bytes of one page of a project's changes; one change may be more. */
+  historyPageBytes: 1024 * 1024,
+  /** A past state that takes longer to make is given up; those that wait are made one after the other, so many at most. */
+  historyAtMs: 10_000,
+  pastSnapshotsWaiting: 8,
   /** Largest message between hubs; an entry beyond it is not sent, others are told to read the log. */
   fanOutMessageBytes: 1024 * 1024,
   /** Bytes of messages to other hubs that Redis has not taken yet; past it they are dropped, and found in the log. */

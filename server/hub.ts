@@ -10,6 +10,7 @@ import { Arrivals } from "./following/arrivals.ts";
 import { HeadWatch } from "./following/head-watch.ts";
 import { Replays } from "./following/replays.ts";
 import { Snapshots } from "./following/snapshots.ts";
+import { History } from "./history/history.ts";
 import { createHttpApp } from "./http/app.ts";
 import { closeHttpServer, createHttpServer } from "./http/http-server.ts";
 import { listen } from "./http/listen.ts";
@@ -126,7 +127,7 @@ async function open(options: HubOptions, onStop: OnStop) {
   }
   const { ports } = stores;
   onStop("database clock", await followDatabaseClock(systemClock, ports.health, log));
-  const { projections, health, queries } = ports;
+  const { projections, base, health, queries } = ports;
   const changeLog = overrides?.changeLog?.(ports.changeLog) ?? ports.changeLog;
   const repaired = await repairAll({ changeLog, projections, primaryChanges, log, bounds });
   if (repaired.changes > 0) log.info(repaired, "documents repaired from the log");
@@ -219,6 +220,7 @@ async function open(options: HubOptions, onStop: OnStop) {
     connections: () => gateway.connections,
     writeBack: () => Promise.all([heartbeats.writeBack(), marks.raise()]),
   });
+  const history = new History({ changeLog, projections, base, queries, snapshots, clock, bounds });
   const app = createHttpApp({
     keys: keys.ring,
     keyAdmin,
@@ -228,6 +230,7 @@ async function open(options: HubOptions, onStop: OnStop) {
     writer,
     projects,
     snapshots,
+    history,
     heartbeats,
     stalledAfterMs: config.STALLED_AFTER_MS,
     queries,

@@ -27,6 +27,9 @@ export type AppendOutcome =
   /** Refused before it was sent and never to be accepted: a bug, not a fault. */
   | "impossible";
 
+/** An entry without its changes. */
+export type EntrySpan = Pick<Entry, "from_seq" | "to_seq" | "at">;
+
 /** The truth: an append-only log per project, keyed by (project, from_seq). Reads are primary + majority. */
 export interface ChangeLog {
   /** Appends entries of different projects in one request; one outcome each. Never rejects. */
@@ -37,6 +40,10 @@ export interface ChangeLog {
   readAfter(projectId: string, seq: number, limit: number): Promise<Entry[]>;
   /** The entry that holds this seq, or undefined. */
   readHolding(projectId: string, seq: number): Promise<Entry | undefined>;
+  /** Where and when the entry that holds this seq was committed, without its changes, or undefined. */
+  readSpan(projectId: string, seq: number): Promise<EntrySpan | undefined>;
+  /** All entries with from_seq > `after` and <= `to`, in order, in slices of some milliseconds of work each. */
+  readRange(projectId: string, after: number, to: number): AsyncIterable<readonly Entry[]>;
   /** Entries with from_seq > seq that touch one of the sessions, in order. */
   readAfterOfSessions(projectId: string, seq: number, sessionIds: readonly string[]): Promise<Entry[]>;
   /** Which of these projects have an entry with from_seq > seq. */
@@ -90,6 +97,19 @@ export interface Projections {
     sessionId: string,
     scope: ProjectScope,
   ): Promise<{ readonly projectId: string; readonly incarnation: number }[]>;
+}
+
+/**
+ * The state before the first entry that the log still has: what trimming has folded out of it. The only copy of that
+ * history, so each write is journaled by a majority; never moved backwards.
+ */
+export interface Base {
+  /** Replaces each document unless it is newer already. Rejects when MongoDB does not answer. */
+  write(batch: ProjectionBatch): Promise<void>;
+  /** The documents of these sessions and of their tasks. */
+  readFamilies(projectId: string, sessionIds: readonly string[]): Promise<Map<string, Family>>;
+  /** All documents of a project, in slices of some milliseconds of work each; not of one moment while others write. */
+  readAll(projectId: string): AsyncIterable<ProjectionBatch>;
 }
 
 export interface BeatRow {

@@ -53,10 +53,14 @@ export async function buildSnapshot(projectId: string, options: Options): Promis
     }
     if (entries.length < bounds.entriesPerRead) break;
   }
-  return { epoch, seq, ...inWindow(families, endedSince) };
+  return { epoch, seq, ...windowOf(families, endedSince) };
 }
 
-function inWindow(families: ReadonlyMap<string, Family>, endedSince: string): Pick<Snapshot, "sessions" | "tasks"> {
+/** What a snapshot shows of a project's sessions and tasks. */
+export function windowOf(
+  families: ReadonlyMap<string, Family>,
+  endedSince: string,
+): Pick<Snapshot, "sessions" | "tasks"> {
   const sessions: Session[] = [];
   const tasks: Task[] = [];
   const isShown = (entity: Session | Task) =>

@@ -22,11 +22,20 @@ interface Kept {
   readonly projectId: string;
   readonly snapshot: Snapshot;
   readonly pageStarts: readonly number[];
+  /** Of a state that is past: the moment that it was asked for. */
+  readonly momentAt: string | undefined;
   /** Monotonic. */
   readonly builtAt: number;
   /** Joins that were answered with it. */
   joins: number;
   readonly until: number;
+}
+
+/** Which state of the past. */
+interface PastMoment {
+  readonly epoch: string;
+  readonly seq: number;
+  readonly time: string;
 }
 
 interface Build {
@@ -69,6 +78,26 @@ export class Snapshots {
     const newest = this.#newest.get(project.id);
     const kept = newest !== undefined && this.#isReusable(newest, project) ? newest : await this.#current(project);
     kept.joins += 1;
+    await this.turn();
+    return this.#page(kept, 0);
+  }
+
+  /** First page of a project's state at a moment that is past, if it is still kept from when somebody asked for it. */
+  async past(projectId: string, { epoch, seq, time }: PastMoment): Promise<SnapshotPage | undefined> {
+    this.#expire();
+    for (const kept of this.#kept.values()) {
+      const { snapshot, momentAt } = kept;
+      const isSame = kept.projectId === projectId && snapshot.seq === seq && snapshot.epoch === epoch;
+      if (!isSame || momentAt !== time) continue;
+      await this.turn();
+      return this.#page(kept, 0);
+    }
+    return undefined;
+  }
+
+  /** Keeps such a state for its further pages. */
+  async keepPast(projectId: string, { time }: PastMoment, snapshot: Snapshot): Promise<SnapshotPage> {
+    const kept = await this.#keep(projectId, snapshot, time);
     await this.turn();
     return this.#page(kept, 0);
   }
@@ -122,8 +151,14 @@ export class Snapshots {
   }
 
   async #read(projectId: string): Promise<Kept> {
+    const snapshot = await buildSnapshot(projectId, { ...this.#options, now: this.#options.clock.now() });
+    const kept = await this.#keep(projectId, snapshot, undefined);
+    this.#newest.set(projectId, kept);
+    return kept;
+  }
+
+  async #keep(projectId: string, snapshot: Snapshot, momentAt: string | undefined): Promise<Kept> {
     const { clock, bounds, pageSize } = this.#options;
-    const snapshot = await buildSnapshot(projectId, { ...this.#options, now: clock.now() });
     const pageStarts = await cutPages(snapshot, {
       entities: pageSize,
       bytes: bounds.snapshotPageBytes,
@@ -136,12 +171,12 @@ export class Snapshots {
       projectId,
       snapshot,
       pageStarts,
+      momentAt,
       builtAt,
       joins: 0,
       until,
     };
     this.#kept.set(kept.id, kept);
-    this.#newest.set(projectId, kept);
     this.#entities += sizeOf(kept);
     this.#expire();
     return kept;

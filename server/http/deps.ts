@@ -2,6 +2,7 @@ import type { Limits } from "../../shared/limits.ts";
 import type { Origins } from "../domain/origins.ts";
 import type { Drain } from "../drain/drain.ts";
 import type { Snapshots } from "../following/snapshots.ts";
+import type { History } from "../history/history.ts";
 import type { KeyAdmin } from "../keys/key-admin.ts";
 import type { KeyRing } from "../keys/key-ring.ts";
 import type { Heartbeats } from "../liveness/heartbeats.ts";
@@ -24,6 +25,7 @@ export interface HttpDeps {
   readonly writer: Pick<Writer, "submit">;
   readonly projects: Projects;
   readonly snapshots: Snapshots;
+  readonly history: History;
   readonly heartbeats: Pick<Heartbeats, "lastOf">;
   readonly stalledAfterMs: number;
   readonly queries: Queries;

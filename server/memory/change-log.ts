@@ -1,5 +1,5 @@
 import type { Entry, Head } from "../domain/records.ts";
-import type { AppendOutcome, ChangeLog } from "../ports.ts";
+import type { AppendOutcome, ChangeLog, EntrySpan } from "../ports.ts";
 import { frozenCopy } from "./frozen-copy.ts";
 
 /** The log in memory: for unit tests and simulation. What it gives out is frozen, as an entry never changes. */
@@ -30,6 +30,16 @@ export class MemoryChangeLog implements ChangeLog {
 
   async readHolding(projectId: string, seq: number): Promise<Entry | undefined> {
     return this.entries(projectId).findLast((entry) => entry.from_seq <= seq && entry.to_seq >= seq);
+  }
+
+  async readSpan(projectId: string, seq: number): Promise<EntrySpan | undefined> {
+    const holding = await this.readHolding(projectId, seq);
+    return holding && { from_seq: holding.from_seq, to_seq: holding.to_seq, at: holding.at };
+  }
+
+  async *readRange(projectId: string, after: number, to: number): AsyncIterable<readonly Entry[]> {
+    const entries = this.#after(projectId, after).filter(({ from_seq }) => from_seq <= to);
+    if (entries.length > 0) yield entries;
   }
 
   async readAfterOfSessions(projectId: string, seq: number, sessionIds: readonly string[]): Promise<Entry[]> {

@@ -1,9 +1,10 @@
 import { mongo } from "mongoose";
 import type { Entry, Head } from "../domain/records.ts";
 import { within } from "../patience.ts";
-import type { AppendOutcome, ChangeLog, Logger } from "../ports.ts";
+import type { AppendOutcome, ChangeLog, EntrySpan, Logger } from "../ports.ts";
 import { decodeEntry, type EntryDocument, encodeEntry } from "./codec.ts";
 import { DURABLE, logKey, MAJORITY, MAX_SEQ } from "./database.ts";
+import { inSlices } from "./in-slices.ts";
 
 const DUPLICATE_KEY = 11_000;
 
@@ -12,6 +13,9 @@ const DUPLICATE_KEY = 11_000;
  * bound: the driver's `timeoutMS` has no effect.
  */
 const APPEND_TIMEOUT_MS = 4_700;
+
+/** Entries that MongoDB sends at once, 16 MB at most. */
+const RANGE_BATCH = 1_000;
 
 interface InsertReply {
   readonly ok: number;
@@ -80,6 +84,20 @@ export class MongoChangeLog implements ChangeLog {
       { sort: { _id: -1 } },
     );
     return document === null || document.to_seq < seq ? undefined : decodeEntry(document);
+  }
+
+  async readSpan(projectId: string, seq: number): Promise<EntrySpan | undefined> {
+    const document = await this.#log.findOne(
+      { _id: { $gte: logKey(projectId, 0), $lte: logKey(projectId, seq) } },
+      { sort: { _id: -1 }, projection: { to_seq: 1, at: 1 } },
+    );
+    if (document === null || document.to_seq < seq) return undefined;
+    return { from_seq: document._id.s, to_seq: document.to_seq, at: document.at.toISOString() };
+  }
+
+  async *readRange(projectId: string, after: number, to: number): AsyncIterable<readonly Entry[]> {
+    const range = { _id: { $gt: logKey(projectId, after), $lte: logKey(projectId, to) } };
+    yield* inSlices(this.#log.find(range, { batchSize: RANGE_BATCH }).sort({ _id: 1 }), decodeEntry);
   }
 
   async readAfterOfSessions(projectId: string, seq: number, sessionIds: readonly string[]): Promise<Entry[]> {

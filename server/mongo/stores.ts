@@ -1,6 +1,7 @@
 import type { Config } from "../config.ts";
 import { withPatience } from "../patience.ts";
 import type { Logger } from "../ports.ts";
+import { MongoBase } from "./base.ts";
 import { MongoBeats } from "./beats.ts";
 import { MongoChangeLog } from "./change-log.ts";
 import { connectMongo } from "./connection.ts";
@@ -55,6 +56,7 @@ export async function openStores(config: Config, uri: string, log: Logger, onPri
       health,
       changeLog: withPatience(new MongoChangeLog(db, log), { ...patience, bounded: ["append"] }),
       projections: withPatience(new MongoProjections(db), patience),
+      base: withPatience(new MongoBase(db), patience),
       beats,
       hubs: withPatience(new MongoHubs(db), patience),
       heldSessions: withPatience(new MongoHeldSessions(db), patience),

@@ -58,6 +58,7 @@ async function edge(parts: Partial<HttpDeps>, timeouts?: Parameters<typeof creat
     writer: { submit: never },
     projects: {} as HttpDeps["projects"],
     snapshots: {} as HttpDeps["snapshots"],
+    history: {} as HttpDeps["history"],
     heartbeats: { lastOf: () => undefined },
     stalledAfterMs: 0,
     queries: {

@@ -162,6 +162,15 @@ export class FaultyChangeLog implements ChangeLog {
     });
   }
 
+  readSpan(projectId: string, seq: number) {
+    return this.#wire.read(() => this.#log.readSpan(projectId, seq));
+  }
+
+  async *readRange(projectId: string, after: number, to: number) {
+    await this.#wire.pass();
+    for await (const entries of this.#log.readRange(projectId, after, to)) yield this.#lag.visible(entries);
+  }
+
   readAfterOfSessions(projectId: string, seq: number, sessionIds: readonly string[]) {
     return this.#wire.read(async () =>
       this.#lag.visible(await this.#log.readAfterOfSessions(projectId, seq, sessionIds)),

@@ -12,6 +12,7 @@ import type { JsonObject } from "../../../shared/json.ts";
 import { mergePatch } from "../../../shared/merge-patch.ts";
 import type { SessionEdit } from "../../../shared/messages/changes-publish.ts";
 import { mayRead, mayWrite, NOT_AUTHORIZED } from "../../domain/access.ts";
+import { MomentText } from "../../history/moment.ts";
 import { findSession } from "../../queries/find-session.ts";
 import { listSessions } from "../../queries/list.ts";
 import { readHistory } from "../../queries/session-history.ts";
@@ -42,6 +43,8 @@ const ListParameters = z.object({
 });
 
 const OneParameters = z.object({ project_id: Id.optional() });
+
+const ShowParameters = OneParameters.extend({ at: MomentText.optional() });
 
 const HistoryParameters = z.object({
   project_id: Id.optional(),
@@ -78,7 +81,7 @@ export function sessionResources(deps: HttpDeps): Resource[] {
     },
     {
       path: "/sessions/:session_id",
-      get: reading(deps, OneParameters, (call) => show(deps, call)),
+      get: reading(deps, ShowParameters, (call) => show(deps, call)),
       patch: writing(deps, { query: OneParameters, body: SessionPatch, types: PATCH_TYPES }, (call) =>
         edit(deps, call, call.body),
       ),
@@ -111,9 +114,14 @@ async function list(
   return accepted({ status: 200, body: { ...page.value, items: await viewSessions(deps, page.value.items) } });
 }
 
-async function show(deps: HttpDeps, call: Call<OneQuery>): Promise<Outcome<Reply>> {
+async function show(deps: HttpDeps, call: Call<z.infer<typeof ShowParameters>>): Promise<Outcome<Reply>> {
   const session = await find(deps, call);
   if (!session.ok) return session;
+  if (call.query.at !== undefined) {
+    const { project_id, session_id } = session.value;
+    const past = await deps.history.sessionAt(project_id, session_id, call.query.at);
+    return past.ok ? accepted({ status: 200, body: past.value }) : past;
+  }
   const headers = { ETag: etagOf(session.value) };
   if (isUnchanged(call.header("if-none-match"), session.value.version)) return accepted({ status: 304, headers });
   const [body] = await viewSessions(deps, [session.value]);

@@ -1,0 +1,78 @@
+import { z } from "zod";
+import { type Refusal, refuse, refuseFields } from "../../shared/errors.ts";
+import { EMPTY_HEAD } from "../domain/records.ts";
+import type { ChangeLog, Projections } from "../ports.ts";
+import { accepted, type Outcome, refused } from "../writer/outcome.ts";
+
+/** A moment in a project's life: right after the change with this seq, or at this time (ISO 8601 UTC). */
+export type Moment = { readonly seq: number } | { readonly time: string };
+
+/** `at` as it stands in URLs. */
+export const MomentText = z.union(
+  [
+    z
+      .string()
+      .regex(/^\d{1,15}$/)
+      .transform((text): Moment => ({ seq: Number(text) })),
+    z.iso.datetime({ offset: true }).transform((text): Moment => ({ time: new Date(text).toISOString() })),
+  ],
+  { error: "must be a seq, or an ISO 8601 time such as 2026-11-22T06:00:00Z" },
+);
+
+/** A moment as a place in the log. */
+export interface Place {
+  /** The last change that had happened by then, 0 for none. */
+  readonly seq: number;
+  /** The time that was asked for; for a seq, that of its change. */
+  readonly time: string;
+  readonly epoch: string;
+  /** First seq that the log still has; what is before stands in the base. */
+  readonly logStart: number;
+}
+
+export const TRIMMED: Refusal = refuse("GONE", "the log no longer reaches back to this moment");
+
+/** Finds a moment in the log: `GONE` when it is trimmed. Reads some twenty entries' times for a time, one for a seq. */
+export async function findPlace(
+  projectId: string,
+  moment: Moment,
+  { changeLog, projections }: { readonly changeLog: ChangeLog; readonly projections: Projections },
+): Promise<Outcome<Place>> {
+  const head = (await changeLog.readHead(projectId)) ?? EMPTY_HEAD;
+  const logStart = (await projections.readMark(projectId))?.logStart ?? 1;
+  const placeAt = (seq: number, time: string) => accepted({ seq, time, epoch: head.epoch, logStart });
+  if ("time" in moment) {
+    if (head.seq === 0 || moment.time >= head.at) return placeAt(head.seq, moment.time);
+    const seq = await lastBefore(projectId, moment.time, logStart, head.seq, changeLog);
+    return seq === undefined ? refused(TRIMMED) : placeAt(seq, moment.time);
+  }
+  const { seq } = moment;
+  if (seq > head.seq) {
+    return refused(refuseFields([{ field: "at", message: `is ahead of the newest change, which is ${head.seq}` }]));
+  }
+  if (seq < logStart - 1) return refused(TRIMMED);
+  // Nobody knows any more when the last change of the base was made: it was before the next one.
+  const span = seq === 0 ? undefined : await changeLog.readSpan(projectId, Math.max(seq, logStart));
+  return placeAt(seq, span?.at ?? head.at);
+}
+
+/** The last change made at this time or before, 0 for none; undefined when that is trimmed. `at` grows with seq. */
+async function lastBefore(
+  projectId: string,
+  time: string,
+  logStart: number,
+  headSeq: number,
+  changeLog: ChangeLog,
+): Promise<number | undefined> {
+  const first = await changeLog.readSpan(projectId, logStart);
+  if (first === undefined) return undefined;
+  if (first.at > time) return logStart === 1 ? 0 : undefined;
+  let found = first.to_seq;
+  for (let after = headSeq; found + 1 < after; ) {
+    const span = await changeLog.readSpan(projectId, Math.floor((found + 1 + after) / 2));
+    if (span === undefined) return undefined;
+    if (span.at <= time) found = span.to_seq;
+    else after = span.from_seq;
+  }
+  return found;
+}
