@@ -1,6 +1,7 @@
 import type { Change } from "../../shared/entities.ts";
 import { type Refusal, refuse } from "../../shared/errors.ts";
 import type { Position } from "../../shared/position.ts";
+import type { ChangesPage } from "../../shared/rest/projects.ts";
 import type { BOUNDS } from "../bounds.ts";
 import { EMPTY_HEAD, type Entry, type Head } from "../domain/records.ts";
 import { wireChanges } from "../following/frames.ts";
@@ -11,17 +12,6 @@ import { positionText } from "./position-text.ts";
 interface Options {
   readonly changeLog: ChangeLog;
   readonly bounds: Pick<typeof BOUNDS, "entriesPerRead" | "historyPageBytes">;
-}
-
-/** Changes of a project after a position, in order and without a hole. */
-export interface ChangesPage {
-  readonly items: readonly Change[];
-  readonly length: number;
-  /** Where `items` end; to be given as `since` for what follows. The head of the log, when nothing follows yet. */
-  readonly next: string;
-  /** Of `next`. */
-  readonly epoch: string;
-  readonly seq: number;
 }
 
 /**
