@@ -1,4 +1,4 @@
-import type { DrainProgress } from "../../shared/rest/hub.ts";
+import type { DrainProgress } from "../../shared/rest/operations.ts";
 import type { BOUNDS } from "../bounds.ts";
 import { within } from "../patience.ts";
 import type { Clock, Logger } from "../ports.ts";

@@ -137,6 +137,7 @@ export function administering<D extends Declaration>(
     access: "operator",
     declaration,
     errors: [...KEYED_ERRORS, "PAYLOAD_TOO_LARGE"],
+    isBodyOptional: true,
     handler: answer,
   });
 }

@@ -35,4 +35,5 @@ export const JoinedWithReplay = z.object({
 });
 export type JoinedWithReplay = z.infer<typeof JoinedWithReplay>;
 
-export type ProjectJoined = JoinedWithSnapshot | JoinedWithReplay;
+export const ProjectJoined = z.discriminatedUnion("mode", [JoinedWithSnapshot, JoinedWithReplay]);
+export type ProjectJoined = z.infer<typeof ProjectJoined>;

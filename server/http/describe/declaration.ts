@@ -57,6 +57,7 @@ export interface Endpoint {
   readonly declaration: Declaration;
   /** Codes that come from the kind of route. */
   readonly errors: readonly ErrorCode[];
+  readonly isBodyOptional?: boolean;
   readonly handler: RequestHandler;
 }
 

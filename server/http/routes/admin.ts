@@ -1,6 +1,6 @@
 import { DRAINING } from "../../drain/refusal.ts";
 import { accepted, refused } from "../../writer/outcome.ts";
-import { DRAIN_PROGRESS, RESUME, START_DRAIN } from "../declared/hub.ts";
+import { DRAIN_PROGRESS, RESUME, START_DRAIN } from "../declared/operations.ts";
 import type { HttpDeps } from "../deps.ts";
 import type { Resource } from "../describe/declaration.ts";
 import { administering } from "../endpoint.ts";

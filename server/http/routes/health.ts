@@ -2,7 +2,7 @@ import type { RequestHandler } from "express";
 import { isOperator } from "../../domain/access.ts";
 import { keyFromHeaders } from "../../domain/credentials.ts";
 import { within } from "../../patience.ts";
-import { HEALTH, READY } from "../declared/hub.ts";
+import { HEALTH, READY } from "../declared/operations.ts";
 import type { Health, HttpDeps } from "../deps.ts";
 import type { Resource } from "../describe/declaration.ts";
 import { open, send } from "../endpoint.ts";

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { Alive, DrainProgress, DrainRequest, Ready } from "../../../shared/rest/hub.ts";
+import { Alive, DrainProgress, DrainRequest, Ready } from "../../../shared/rest/operations.ts";
 import { declare } from "../describe/declaration.ts";
 
 const PROGRESS = {
