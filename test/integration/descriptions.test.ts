@@ -12,6 +12,7 @@ import {
   type RequestMessage,
   VIEWER_REQUESTS,
 } from "../../server/http/describe/messages.ts";
+import { eventually } from "../support/eventually.ts";
 import { rest } from "../support/rest.ts";
 import { Stage, type TestHub } from "../support/test-hub.ts";
 import { dial, type Json, type Wire } from "../support/wire.ts";
@@ -118,6 +119,10 @@ function operations(): { method: string; route: string; operation: Json }[] {
 const GIVEN: Readonly<Record<string, () => Promise<Partial<Example>>>> = {
   closeSession: () => madeSession("build-16"),
   expireSession: () => madeSession("build-15"),
+  resume: async () => {
+    await eventually("the hub is held", async () => (await rest(hub, "GET /admin/drain")).body.state === "held");
+    return {};
+  },
   revokeKey: async () => ({ path: { key_id: await madeKey() } }),
   rotateKey: async () => ({ path: { key_id: await madeKey() } }),
 };
