@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { Timestamp } from "../entities.ts";
+import { isProjectPattern } from "../project-pattern.ts";
 import { Time } from "./query.ts";
 
 const LONGEST_MS = 10 * 365 * 24 * 60 * 60_000;
@@ -34,19 +35,19 @@ export type NewKey = z.infer<typeof NewKey>;
 
 export const KeyList = z.object({ items: z.array(KeyView).readonly(), length: z.int().min(0) });
 
-/** `pattern`: what names projects; the hub alone knows how. */
-export const keyRequest = (pattern: z.ZodType<string>) =>
-  z
-    .object({
-      role: KeyRole,
-      projects: z.array(pattern).max(100).default([]),
-      name: z.string().min(1).max(100).optional(),
-      expires_at: Time.optional(),
-      expires_in_ms: z.int().min(1).max(LONGEST_MS).optional(),
-    })
-    .refine(({ expires_at, expires_in_ms }) => expires_at === undefined || expires_in_ms === undefined, {
-      path: ["expires_in_ms"],
-      message: "says the same as expires_at; give one of them",
-    });
+const ProjectPattern = z.string().refine(isProjectPattern, 'must be a project id, a prefix such as "acme-*", or "*"');
+
+export const KeyRequest = z
+  .object({
+    role: KeyRole,
+    projects: z.array(ProjectPattern).max(100).default([]),
+    name: z.string().min(1).max(100).optional(),
+    expires_at: Time.optional(),
+    expires_in_ms: z.int().min(1).max(LONGEST_MS).optional(),
+  })
+  .refine(({ expires_at, expires_in_ms }) => expires_at === undefined || expires_in_ms === undefined, {
+    path: ["expires_in_ms"],
+    message: "says the same as expires_at; give one of them",
+  });
 
 export const RotateRequest = z.object({ overlap_ms: z.int().min(0).max(LONGEST_MS) });

@@ -1,10 +1,6 @@
-import { z } from "zod";
-import { KeyList, KeyView, keyRequest, NewKey, RotateRequest } from "../../../shared/rest/keys.ts";
-import { isProjectPattern } from "../../domain/project-scope.ts";
+import { KeyList, KeyRequest, KeyView, NewKey, RotateRequest } from "../../../shared/rest/keys.ts";
 import { declare } from "../describe/declaration.ts";
 import { AT } from "./examples.ts";
-
-const Pattern = z.string().refine(isProjectPattern, 'must be a project id, a prefix such as "acme-*", or "*"');
 
 const KEY = {
   id: "key-5f2b8c1d",
@@ -21,7 +17,12 @@ const KEY = {
 } as const;
 
 const path = { key_id: KEY.id };
-const MADE = { what: "The key, shown this once", body: NewKey, headers: ["Location", "Cache-Control"] } as const;
+const MADE = {
+  what: "The key, shown this once",
+  body: NewKey,
+  headers: ["Location", "Cache-Control"],
+  links: { to: ["revokeKey", "rotateKey"], with: { "path.key_id": "id" } },
+} as const;
 
 export const LIST_KEYS = declare({
   name: "listKeys",
@@ -34,7 +35,7 @@ export const CREATE_KEY = declare({
   name: "createKey",
   summary: "Make a key",
   detail: "`projects` are ids, prefixes such as `acme-*`, or `*`; an operator's key is for all and needs none.",
-  body: keyRequest(Pattern),
+  body: KeyRequest,
   answers: { 201: MADE },
   errors: ["LIMIT_EXCEEDED"],
   examples: [

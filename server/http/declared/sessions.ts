@@ -49,7 +49,23 @@ export const CREATE_SESSION = declare({
       body: SessionView,
       headers: ["ETag", "Location"],
     },
-    201: { what: "Created", body: SessionView, headers: ["ETag", "Location"] },
+    201: {
+      what: "Created",
+      body: SessionView,
+      headers: ["ETag", "Location"],
+      links: {
+        to: [
+          "getSession",
+          "updateSession",
+          "closeSession",
+          "expireSession",
+          "listSessionChanges",
+          "listSessionTasks",
+          "createTask",
+        ],
+        with: { "path.session_id": "session_id", "query.project_id": "project_id" },
+      },
+    },
   },
   errors: ["ALREADY_EXISTS"],
   examples: [

@@ -33,7 +33,15 @@ export const CREATE_TASK = declare({
   body: NewTask,
   answers: {
     200: { what: "It is there already, and each given field is equal", body: Task, headers: ["ETag", "Location"] },
-    201: { what: "Created", body: Task, headers: ["ETag", "Location"] },
+    201: {
+      what: "Created",
+      body: Task,
+      headers: ["ETag", "Location"],
+      links: {
+        to: ["getTask", "updateTask"],
+        with: { "path.session_id": "session_id", "path.task_id": "task_id", "query.project_id": "project_id" },
+      },
+    },
   },
   errors: ["NOT_FOUND", "AMBIGUOUS", "ALREADY_EXISTS", "INVALID_TRANSITION", "LIMIT_EXCEEDED"],
   examples: [

@@ -13,6 +13,15 @@ export interface Answer {
   /** Of a body that is not JSON. */
   readonly type?: string;
   readonly headers?: readonly ResponseHeader[];
+  readonly links?: Links;
+}
+
+/** What may be asked next with what the answer holds. */
+interface Links {
+  /** Names of routes. */
+  readonly to: readonly string[];
+  /** Which field of the body gives which parameter. */
+  readonly with: Readonly<Record<string, string>>;
 }
 
 export type RequestHeader = "If-Match" | "If-None-Match" | "Last-Event-ID";

@@ -189,7 +189,15 @@ function answerOf(book: SchemaBook, status: number, answer: Answer, examples: re
     description: what,
     headers: headerRefs(["X-Request-Id", ...headers]),
     ...(hasContent ? { content: { [type]: content } } : {}),
+    ...(answer.links === undefined ? {} : { links: linksOf(answer.links) }),
   };
+}
+
+function linksOf({ to, with: fields }: NonNullable<Answer["links"]>): Json {
+  const parameters = Object.fromEntries(
+    Object.entries(fields).map(([parameter, field]) => [parameter, `$response.body#/${field}`]),
+  );
+  return Object.fromEntries(to.map((name) => [name, { operationId: name, parameters }]));
 }
 
 /** Statuses that only a body can cause have no code of their own. */
