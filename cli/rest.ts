@@ -118,7 +118,8 @@ function explain(hub: HubAddress, url: string, outcome: Outcome): CliError {
     const hint = status === 400 && url.startsWith("http:") ? "; https:// instead of http://?" : "";
     return new CliError(`what answers at ${url} is not a State Hub (HTTP ${status})${hint}`, EXIT.unreachable);
   }
-  const text = `the hub refused: ${printable(problem.detail ?? problem.code)} (${problem.code})`;
+  const again = outcome.retryAfterMs === undefined ? "" : `; try again in ${Math.ceil(outcome.retryAfterMs / 1_000)} s`;
+  const text = `the hub refused: ${printable(problem.detail ?? problem.code)} (${problem.code})${again}`;
   return new HubRefusal(text, EXIT.failed, problem);
 }
 

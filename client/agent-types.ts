@@ -3,6 +3,7 @@ import type { JsonObject } from "../shared/json.ts";
 import type { Fenced, SessionChanged } from "../shared/messages/notices.ts";
 import type { ConnectionState } from "./connection-state.ts";
 import type { StateHubError } from "./errors.ts";
+import type { KeySource } from "./key-source.ts";
 import type { Network } from "./network.ts";
 import type { OutboxDepth } from "./outbox-budget.ts";
 import type { Spool, Undelivered } from "./spool.ts";
@@ -13,8 +14,8 @@ export interface AgentOptions {
    * own; when one fails, the next is tried at once.
    */
   readonly url: string | readonly string[];
-  /** API key with the role agent or operator. */
-  readonly key: string;
+  /** API key or token with the role agent or operator; or what is asked for one, at each connect and before one expires. */
+  readonly key: KeySource;
   /**
    * Who this agent is. A new process with the same id takes its sessions over at once; without one it is the id in the
    * spool, else a random one, so that a crashed agent's session can be taken only when the hub has missed its heartbeats.

@@ -21,6 +21,7 @@ import { Emitter } from "./emitter.ts";
 import { isWorthRetrying, StateHubError } from "./errors.ts";
 import { HubRotation } from "./hub-rotation.ts";
 import { hubUrls } from "./hub-urls.ts";
+import type { KeySource } from "./key-source.ts";
 import { Mirror, type MirrorChange, taskMapKey, type Verdict } from "./mirror.ts";
 import type { Network } from "./network.ts";
 import { socketTransport } from "./socket-transport.ts";
@@ -32,8 +33,8 @@ export interface FollowOptions {
    * own; when one fails, the next is tried at once.
    */
   readonly url: string | readonly string[];
-  /** API key of any role that may see the project. */
-  readonly key: string;
+  /** API key or token that may see the project; or what is asked for one, at each connect and before one expires. */
+  readonly key: KeySource;
   /** Default `default`. */
   readonly projectId?: string;
   /**

@@ -36,6 +36,7 @@ export {
   followProject,
   type ProjectFollower,
 } from "./follower.ts";
+export type { KeySource } from "./key-source.ts";
 export { type MirrorChange, taskMapKey } from "./mirror.ts";
 export type { Network } from "./network.ts";
 export type { OutboxDepth } from "./outbox-budget.ts";

@@ -1,12 +1,13 @@
 import type { Problem } from "../shared/error-schemas.ts";
 import { connectFailure } from "./connect-failure.ts";
 import { StateHubError } from "./errors.ts";
+import { type KeySource, keyFrom } from "./key-source.ts";
 
 export interface RestOptions {
   /** Of one hub, or of the balancer before several; e.g. `http://127.0.0.1:3000`. */
   readonly url: string;
   /** API key or token, or what gives one: asked before every request. */
-  readonly key: string | (() => string | Promise<string>);
+  readonly key: KeySource;
   /** Default 35 s, with the answer. */
   readonly timeoutMs?: number;
   /** In place of the runtime's own, e.g. one that knows a proxy. */
@@ -38,7 +39,7 @@ export async function ask<T>(options: RestOptions, request: RestRequest): Promis
 export async function askText(options: RestOptions, request: RestRequest): Promise<string> {
   const { url, timeoutMs = DEFAULT_TIMEOUT_MS, fetch: send = fetch } = options;
   const { method = "GET", body } = request;
-  const key = typeof options.key === "function" ? await options.key() : options.key;
+  const key = await keyFrom(options.key);
   const headers = {
     accept: "application/json",
     "x-api-key": key,

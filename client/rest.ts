@@ -19,7 +19,7 @@ import type {
 } from "../shared/rest/sessions.ts";
 import type { NewTask, TaskPage, TaskPatch, TasksQuery } from "../shared/rest/tasks.ts";
 import { Paged } from "./paged.ts";
-import { ask, type RestOptions, type RestRequest } from "./rest-request.ts";
+import { ask, askText, type RestOptions, type RestRequest } from "./rest-request.ts";
 
 export type { RecordedChange } from "../shared/rest/changes.ts";
 export type { KeyView, NewKey } from "../shared/rest/keys.ts";
@@ -180,6 +180,11 @@ export class RestClient {
 
   resume(): Promise<DrainProgress> {
     return this.#ask({ method: "POST", path: ["admin", "resume"] });
+  }
+
+  /** In the text format of Prometheus. */
+  getMetrics(): Promise<string> {
+    return askText(this.#options, { path: ["metrics"] });
   }
 
   async listKeys(): Promise<readonly KeyView[]> {

@@ -1,8 +1,11 @@
 import { io } from "socket.io-client";
 import type { HandshakeAuth } from "../shared/messages/handshake.ts";
+import type { Expiring } from "../shared/messages/notices.ts";
 import { PROTOCOL_VERSION } from "../shared/protocol.ts";
 import { connectFailure } from "./connect-failure.ts";
 import { StateHubError } from "./errors.ts";
+import { KeyRefresh, type RefreshAck } from "./key-refresh.ts";
+import { type KeySource, keyFrom } from "./key-source.ts";
 import type { Network } from "./network.ts";
 import type { Transport } from "./transport.ts";
 import { CLIENT_VERSION } from "./version.ts";
@@ -10,7 +13,7 @@ import { CLIENT_VERSION } from "./version.ts";
 export interface SocketOptions {
   readonly urls: readonly string[];
   readonly namespace: string;
-  readonly key: string;
+  readonly key: KeySource;
   readonly agentId?: string;
   readonly connectTimeoutMs: number;
   readonly network: Network | undefined;
@@ -22,17 +25,22 @@ export interface SocketOptions {
  */
 export function socketTransport(options: SocketOptions): Transport {
   const auth: HandshakeAuth = {
-    key: options.key,
     protocol: PROTOCOL_VERSION,
     client: `state-hub-js/${CLIENT_VERSION}`,
     ...(options.agentId === undefined ? {} : { agent_id: options.agentId }),
   };
   // Made now: an address or a setting that can never work is told to the caller.
   const agents = new Map(options.urls.map((url) => [url, options.network?.agentFor(url)]));
+  /** A token may expire on its way; a second refusal is the hub's word. */
+  let mayHaveExpired = typeof options.key === "function";
   return (handlers, url) => {
     const agent = agents.get(url);
     const socket = io(namespaceUrl(url, options.namespace), {
-      auth,
+      auth: (send) => {
+        keyFrom(options.key).then((key) => {
+          if (!over) send({ ...auth, key });
+        }, end);
+      },
       transports: ["websocket"],
       forceNew: true,
       reconnection: false,
@@ -42,8 +50,13 @@ export function socketTransport(options: SocketOptions): Transport {
       ...(agent === undefined ? {} : { agent: agent as never }),
     });
     let over = false;
+    const ask = (key: string, answered: (ack: RefreshAck) => void) => {
+      if (socket.connected) socket.emit("auth:refresh", { key }, answered);
+    };
+    const refresh = typeof options.key === "function" ? new KeyRefresh(options.key, ask) : undefined;
     const shut = () => {
       over = true;
+      refresh?.stop();
       socket.removeAllListeners();
       socket.io.removeAllListeners();
       // A late error of the engine has nobody to go to; without a listener it would be thrown.
@@ -55,11 +68,21 @@ export function socketTransport(options: SocketOptions): Transport {
       shut();
       handlers.ended(cause);
     };
-    socket.on("connect", () => handlers.linked());
-    socket.onAny((event: string, payload: unknown) => {
-      if (!over) handlers.received(event, payload);
+    socket.on("connect", () => {
+      mayHaveExpired = refresh !== undefined;
+      handlers.linked();
     });
-    socket.on("connect_error", (error) => end(connectError(error, url)));
+    socket.onAny((event: string, payload: unknown) => {
+      if (over) return;
+      if (event === "expiring") refresh?.expiring(payload as Expiring);
+      handlers.received(event, payload);
+    });
+    socket.on("connect_error", (error) => {
+      const refusal = connectError(error, url);
+      const isExpired = mayHaveExpired && refusal.code === "UNAUTHENTICATED";
+      mayHaveExpired &&= !isExpired;
+      end(isExpired ? new StateHubError("UNREACHABLE", "the hub refused the key; another is asked for") : refusal);
+    });
     socket.on("disconnect", (reason) => end(new StateHubError("UNREACHABLE", `connection to the hub lost: ${reason}`)));
     // The transport may die while the namespace is neither accepted nor refused. A close from this side ("forced") comes
     // just before the event that tells its reason.

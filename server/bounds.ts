@@ -163,6 +163,9 @@ export const BOUNDS = {
   slowConsumerMs: 30_000,
   /** Pause that is asked of it before it comes back. */
   slowReconnectMs: 5_000,
+  /** A stream of events that ends is opened again after so long and, each by its own chance, up to so much more. */
+  eventRetryMs: 1_000,
+  eventRetrySpreadMs: 2_000,
   /** How often slow clients are looked at, and how long one look may make conflated frames. */
   slowPassMs: 50,
   conflateSliceMs: 10,
@@ -234,4 +237,20 @@ export const BOUNDS = {
   /** The shortest and the longest pause that those are asked for who are not taken. */
   acceptPauseLeastMs: 500,
   acceptPauseMostMs: 30_000,
+  /** The same for requests beyond a rate. */
+  ratePauseLeastMs: 100,
+  ratePauseMostMs: 10_000,
+  /** Who sends so many times its rate for so long is warned at half of it, and then closed; and when it may come back. */
+  floodFactor: 5,
+  floodMs: 10_000,
+  floodReconnectMs: 10_000,
+  /** Keys (subjects of tokens) whose rates are counted at once, about 200 bytes each: beyond, the oldest begins anew. */
+  ratedKeys: 10_000,
+  /** Addresses with failed keys in the last minute: beyond, the one that failed first is forgotten. */
+  failingAddresses: 10_000,
+  /** How often hubs tell each other what they counted, and how many counts at most each time. */
+  sharedCountsMs: 500,
+  sharedCountsPerRound: 500,
+  /** A key that uses less than this part of its limit at a hub is not told of: 1 / sharedShare. */
+  sharedShare: 32,
 } as const;

@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import { z } from "zod";
 import { DEFAULT_STALLED_AFTER_MS } from "../shared/display.ts";
+import { DEFAULT_LIMITS } from "../shared/limits.ts";
 import { isLoopback } from "./domain/origins.ts";
 import { parseRedisUrl } from "./redis/redis-url.ts";
 import { StartupError } from "./startup-error.ts";
@@ -23,6 +24,10 @@ const integer = (min: number, max: number) =>
     .regex(/^\d{1,15}$/, "must be a whole number")
     .transform(Number)
     .pipe(z.number().min(min, `must be at least ${min}`).max(max, `must be at most ${max}`));
+
+/** Twice as much may come at once. */
+const rate = (standard: number, prose: string) =>
+  setting(integer(0, 1_000_000).default(standard), `${prose} Twice as many may come at once. 0: no limit.`);
 
 const list = z.string().transform((text) =>
   text
@@ -168,11 +173,28 @@ export const SETTINGS = {
   ),
   MAX_CONNECTIONS: setting(
     integer(1, 1_000_000).default(20_000),
-    "Most connections of agents and viewers; further ones are asked to come back later. About 100 KB of memory each with an open session.",
+    "Most connections of agents and viewers, streams of events included; further ones are asked to come back later. About 100 KB of memory each with an open session.",
   ),
   MAX_CONNECTS_PER_SECOND: setting(
     integer(0, 100_000).default(1_000),
     "New connections a second that this hub takes; further ones are told when to come back, and fewer are taken while the hub is late with its work. 0: as many as come. 1000 take about a core.",
+  ),
+  MAX_PUBLISHES_PER_SECOND: rate(
+    DEFAULT_LIMITS.publishes_per_second,
+    "Most publishes, opens and closes of sessions a second on one connection. 1000 take about a sixth of a core.",
+  ),
+  MAX_KEY_PUBLISHES_PER_SECOND: rate(
+    DEFAULT_LIMITS.key_publishes_per_second,
+    "The same of all connections with one key, on all hubs together while Redis is there.",
+  ),
+  MAX_JOINS_PER_SECOND: rate(DEFAULT_LIMITS.joins_per_second, "Most joins of projects a second on one connection."),
+  MAX_KEY_REQUESTS_PER_SECOND: rate(
+    DEFAULT_LIMITS.key_requests_per_second,
+    "Most REST requests a second with one key, on all hubs together while Redis is there.",
+  ),
+  MAX_FAILED_KEYS_PER_MINUTE: setting(
+    integer(0, 1_000_000).default(10),
+    "After so many failed keys from one address (of IPv6 a /64 network) within a minute nothing from it is listened to for the rest of that minute; open connections are left alone. Behind a balancer set TRUST_PROXY, or everybody is one address. 0: no limit.",
   ),
   CORS_ALLOW_ORIGINS: setting(
     list

@@ -3,6 +3,7 @@ import { DEFAULT_LIMITS, type Limits } from "../shared/limits.ts";
 import { BOUNDS } from "./bounds.ts";
 import { SystemClock } from "./clock.ts";
 import type { Config } from "./config.ts";
+import { HttpCounts } from "./counts/http.ts";
 import { Origins } from "./domain/origins.ts";
 import { SessionTokens } from "./domain/session-token.ts";
 import { Drain } from "./drain/drain.ts";
@@ -25,6 +26,7 @@ import type { MongoHealth } from "./mongo/health.ts";
 import { SwitchedStores } from "./mongo/switched-stores.ts";
 import type { ChangeLog, Clock, FanOut, KeyNotes, Logger } from "./ports.ts";
 import { Gateway } from "./realtime/gateway.ts";
+import { followProject } from "./realtime/handlers/follow-project.ts";
 import { leaveAll } from "./realtime/handlers/join-project.ts";
 import { Rooms } from "./realtime/rooms.ts";
 import { createRoutes } from "./realtime/routes.ts";
@@ -34,7 +36,9 @@ import { readMongodbUri } from "./secret-files.ts";
 import { VERSION } from "./version.ts";
 import { WatchedFile } from "./watched-file.ts";
 import { wireKeys } from "./wire-keys.ts";
+import { rateSettings, wireLimits } from "./wire-limits.ts";
 import { wireLiveness } from "./wire-liveness.ts";
+import { wireMetrics } from "./wire-metrics.ts";
 import { ProjectedMarks } from "./writer/projected-marks.ts";
 import { ProjectionWatch } from "./writer/projection-watch.ts";
 import { Projector } from "./writer/projector.ts";
@@ -48,6 +52,8 @@ export interface HubOptions {
   /** API keys in force, the first-run key included. */
   readonly keys: readonly string[];
   readonly log: Logger;
+  /** What the process tells in `/metrics` beside the hub. */
+  readonly processMetrics?: () => Promise<string>;
   /** An operator asked the hub to end: whoever runs it stops it. */
   readonly onEnd: () => void;
   readonly overrides?: Overrides;
@@ -103,7 +109,7 @@ export async function startHub(options: HubOptions): Promise<Hub> {
 
 async function open(options: HubOptions, onStop: OnStop) {
   const { config, log, overrides } = options;
-  const limits = { ...DEFAULT_LIMITS, ...overrides?.limits } as Limits;
+  const limits: Limits = { ...DEFAULT_LIMITS, ...rateSettings(config), ...overrides?.limits };
   const bounds = { ...BOUNDS, ...overrides?.bounds } as typeof BOUNDS;
   const hubId = `${config.HUB_ID}.${randomBytes(4).toString("hex")}`;
   const origins = new Origins(config.CORS_ALLOW_ORIGINS, config.isOpen);
@@ -155,6 +161,9 @@ async function open(options: HubOptions, onStop: OnStop) {
 
   const keys = await wireKeys({ config, given: options.keys, store: ports.keys, clock, log, bounds }, onStop);
 
+  const { tokenSecret: secret } = stores;
+  const rates = await wireLimits({ config, limits, hubId, secret, clock, log, bounds }, onStop);
+
   const owners = new Owners(hubId);
   const snapshots = new Snapshots({ changeLog, projections, clock, bounds, pageSize: limits.snapshot_page });
   const gateway = new Gateway({
@@ -167,6 +176,8 @@ async function open(options: HubOptions, onStop: OnStop) {
     clock,
     log,
     origins,
+    rates,
+    trustedProxies: config.TRUST_PROXY,
     maxConnections: config.MAX_CONNECTIONS,
     maxConnectsPerSecond: config.MAX_CONNECTS_PER_SECOND,
     isDraining: () => drain.isDraining,
@@ -175,7 +186,7 @@ async function open(options: HubOptions, onStop: OnStop) {
   });
   const fanOut = await createFanOut(config, {
     hubId,
-    secret: stores.tokenSecret,
+    secret,
     namespace: gateway.hubs,
     bounds,
     log,
@@ -221,9 +232,18 @@ async function open(options: HubOptions, onStop: OnStop) {
     writeBack: () => Promise.all([heartbeats.writeBack(), marks.raise()]),
   });
   const history = new History({ changeLog, projections, base, queries, snapshots, clock, bounds });
+  const following = { projects, snapshots, replays: new Replays({ changeLog, bounds }), limits, bounds };
+  const isDraining = () => drain.isDraining;
+  const { streams } = gateway;
+  const counts = new HttpCounts();
+  const ping = () => health.ping();
+  const sources = { gateway, writer, heartbeats, rooms, rates, keys: keys.ring, fanOut, drain, http: counts, ping };
   const app = createHttpApp({
+    counts,
+    metrics: wireMetrics(sources, options.processMetrics),
     keys: keys.ring,
     keyAdmin,
+    rates,
     limits,
     clock,
     log,
@@ -234,8 +254,10 @@ async function open(options: HubOptions, onStop: OnStop) {
     heartbeats,
     stalledAfterMs: config.STALLED_AFTER_MS,
     queries,
+    followProject: (request) =>
+      followProject({ following, rooms, isDraining, streams, admit: () => gateway.admit() }, request),
     databaseTrouble,
-    health: { version: VERSION, ping: () => health.ping(), fanOut },
+    health: { version: VERSION, ping, fanOut },
     drain,
     requestTimeoutMs: config.REQUEST_TIMEOUT_MS,
     origins,
@@ -254,15 +276,15 @@ async function open(options: HubOptions, onStop: OnStop) {
       owners,
       leases,
       heartbeats,
-      tokens: new SessionTokens(stores.tokenSecret),
+      tokens: new SessionTokens(secret),
       snapshots,
-      following: { projects, snapshots, replays: new Replays({ changeLog, bounds }), limits, bounds },
+      following,
       returning: new ReturningSessions({ projects, heldSessions: ports.heldSessions, clock, log, bounds }),
       limits,
       keys: keys.ring,
       lease: () => liveness.lease(),
       log,
-      isDraining: () => drain.isDraining,
+      isDraining,
       rooms,
     }),
   );

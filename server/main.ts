@@ -11,6 +11,7 @@ import { startHub } from "./hub.ts";
 import { endWithin, OpenParts, StopTimeout } from "./lifecycle.ts";
 import { errorText } from "./observability/error-fields.ts";
 import { createLogger } from "./observability/logger.ts";
+import { observeProcess } from "./observability/metrics/process-metrics.ts";
 import type { Logger } from "./ports.ts";
 import { readMongodbUri } from "./secret-files.ts";
 import { StartupError } from "./startup-error.ts";
@@ -45,7 +46,8 @@ async function main(): Promise<void> {
   const ownKey = dataFolder !== undefined && needsKey(config) ? firstRunKey(dataFolder.path) : undefined;
   const keys = ownKey === undefined ? config.API_KEYS : [ownKey.key];
   if (ending !== undefined) return;
-  const hub = await startHub({ config, mongodbUri, keys, log, onEnd: () => void end(0) });
+  const processMetrics = observeProcess();
+  const hub = await startHub({ config, mongodbUri, keys, log, processMetrics, onEnd: () => void end(0) });
   parts.add("hub", () => hub.stop());
   const url = `http://${reachableHost(config.HOST)}:${hub.port}`;
   log.info({ url, hub_id: hub.hubId, version: VERSION }, "hub is ready");

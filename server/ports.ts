@@ -280,6 +280,12 @@ export interface KeyNotes {
   onKeys(listener: () => void): void;
 }
 
+/** Counts that hubs share, each for a minute from its first use: for limits that hold over all hubs. */
+export interface SharedCounter {
+  /** Adds to the count and resolves with what it is then. Rejects when that is not known: each hub counts alone then. */
+  add(what: string, name: string, count: number): Promise<number>;
+}
+
 export interface Logger {
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;

@@ -33,6 +33,14 @@ export const DEFAULT_LIMITS = {
   replay_bytes: 1024 * 1024,
   /** Bytes that may wait for one connection to read: beyond, a viewer gets conflated frames, and who stays slow is closed. */
   queue_bytes: 1024 * 1024,
+  /** Requests that change something, a second, twice as many at once: `RATE_LIMITED`. 0, here and below: no limit. */
+  publishes_per_second: 1_000,
+  /** Of all connections with one key. */
+  key_publishes_per_second: 20_000,
+  /** `project:join` of one connection. */
+  joins_per_second: 20,
+  /** REST requests with one key. */
+  key_requests_per_second: 1_000,
 } as const;
 
 export type Limits = { readonly [K in keyof typeof DEFAULT_LIMITS]: number };

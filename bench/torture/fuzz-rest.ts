@@ -14,7 +14,7 @@ answer that its schema does not describe, no status that is not documented.
   --help         this
 
 Needs python3 (3.11 or newer) with venv, and once the Python package index. Left out: POST /admin/drain, which ends the
-hub. Exit code 1: something was found; 2: it could not run.`;
+hub, and the events of a project, a stream without end. Exit code 1: something was found; 2: it could not run.`;
 
 const { values } = parseArgs({
   options: {

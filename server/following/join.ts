@@ -1,5 +1,5 @@
 import type { Limits } from "../../shared/limits.ts";
-import type { ProjectJoined, SnapshotReason } from "../../shared/messages/project-join.ts";
+import type { JoinedWithReplay, ProjectJoined, SnapshotReason } from "../../shared/messages/project-join.ts";
 import type { Position } from "../../shared/position.ts";
 import type { BOUNDS } from "../bounds.ts";
 import type { Entry } from "../domain/records.ts";
@@ -17,22 +17,52 @@ interface Options {
   readonly bounds: typeof BOUNDS;
 }
 
-/** An answer to a join that is ready; what was applied since, `missedSince` tells. */
-export interface PreparedJoin {
+/** An answer to who wants to follow a project that is ready; what was applied since, `missedSince` tells. */
+export interface Prepared<Answer extends Position> {
   readonly project: Project;
-  readonly answer: ProjectJoined;
+  readonly answer: Answer;
 }
+
+/** How a stream of events begins: nothing is told before what comes, or what was missed, or that this cannot be. */
+export type StreamBegin =
+  | (Position & { readonly mode: "live" })
+  | JoinedWithReplay
+  | (Position & { readonly mode: "reset"; readonly reason: SnapshotReason });
 
 /**
  * Answers a join: replay when the position can be continued within the limits, else a snapshot and why. The caller
  * must ack, send what `missedSince` tells and enter the room in one synchronous step: then no frame can be missed.
  * Rejects when MongoDB does not answer.
  */
-export async function prepareJoin(
+export function prepareJoin(
   projectId: string,
   since: Position | undefined,
   options: Options,
-): Promise<PreparedJoin> {
+): Promise<Prepared<ProjectJoined>> {
+  return prepare(projectId, since, options, (project) => answerJoin(project, since, options));
+}
+
+/** The same for a stream, whose client fetches snapshots itself: it begins at the head, or with what was missed. */
+export function prepareStream(
+  projectId: string,
+  since: Position | undefined,
+  options: Options,
+): Promise<Prepared<StreamBegin>> {
+  return prepare(projectId, since, options, async (project) => {
+    const { epoch, seq } = project.head;
+    const isEmpty = seq === 0 && since?.seq === 0 && since.epoch === epoch;
+    if (since === undefined || isEmpty) return { mode: "live", epoch, seq };
+    const replay = await replaySince(project, since, options);
+    return typeof replay === "string" ? { mode: "reset", reason: replay, epoch, seq } : replay;
+  });
+}
+
+async function prepare<Answer extends Position>(
+  projectId: string,
+  since: Position | undefined,
+  options: Options,
+  answerFor: (project: Project) => Promise<Answer>,
+): Promise<Prepared<Answer>> {
   const { projects, bounds } = options;
   for (let attempt = 1; attempt <= bounds.joinAttempts; attempt++) {
     const project = await projects.get(projectId);
@@ -40,7 +70,7 @@ export async function prepareJoin(
     if (project.followers === 0 || (since !== undefined && since.seq > project.head.seq)) {
       await projects.catchUp(project);
     }
-    const answer = await answerJoin(project, since, options);
+    const answer = await answerFor(project);
     if (answer.seq > project.head.seq) await projects.catchUp(project);
     if (projects.known(projectId) !== project || answer.epoch !== project.head.epoch) continue;
     const prepared = { project, answer };
@@ -51,21 +81,28 @@ export async function prepareJoin(
 }
 
 /** Entries applied here since the answer was made, or undefined when they are no longer at hand. */
-export function missedSince({ project, answer }: PreparedJoin): readonly Entry[] | undefined {
+export function missedSince({ project, answer }: Prepared<Position>): readonly Entry[] | undefined {
   return project.recent.after(answer.seq, project.head.seq);
 }
 
 async function answerJoin(project: Project, since: Position | undefined, options: Options): Promise<ProjectJoined> {
-  if (since === undefined) return snapshot(project, "first", options);
+  const replay = since === undefined ? "first" : await replaySince(project, since, options);
+  return typeof replay === "string" ? snapshot(project, replay, options) : replay;
+}
+
+/** What was missed since a position, or why it cannot be told. */
+async function replaySince(
+  project: Project,
+  since: Position,
+  options: Options,
+): Promise<JoinedWithReplay | SnapshotReason> {
   const { head } = project;
-  if (head.seq === 0 || since.epoch !== head.epoch || since.seq > head.seq) return snapshot(project, "epoch", options);
-  if (head.seq - since.seq > options.limits.replay_changes) return snapshot(project, "too_far", options);
+  if (head.seq === 0 || since.epoch !== head.epoch || since.seq > head.seq) return "epoch";
+  if (head.seq - since.seq > options.limits.replay_changes) return "too_far";
   const entries = await options.replays.after(project, since.seq);
-  if (entries === undefined) return snapshot(project, "expired", options);
+  if (entries === undefined) return "expired";
   const changes = wireChanges(entries, since.seq);
-  if (Buffer.byteLength(JSON.stringify(changes)) > options.limits.replay_bytes) {
-    return snapshot(project, "too_far", options);
-  }
+  if (Buffer.byteLength(JSON.stringify(changes)) > options.limits.replay_bytes) return "too_far";
   const seq = entries.at(-1)?.to_seq ?? since.seq;
   return { mode: "replay", epoch: head.epoch, from_seq: since.seq + 1, seq, changes };
 }

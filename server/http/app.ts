@@ -1,4 +1,4 @@
-import express, { type ErrorRequestHandler, type Express, type RequestHandler } from "express";
+import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Response } from "express";
 import helmet from "helmet";
 import type { Principal } from "../domain/access.ts";
 import { withoutKeys } from "../domain/credentials.ts";
@@ -14,8 +14,10 @@ import { refuseKeyInUrl } from "./query.ts";
 import { assignRequestId, requestIdOf } from "./request-id.ts";
 import { adminResources } from "./routes/admin.ts";
 import { documentResources } from "./routes/documents.ts";
+import { eventResources } from "./routes/events.ts";
 import { healthResources } from "./routes/health.ts";
 import { keyResources } from "./routes/keys.ts";
+import { metricsResources } from "./routes/metrics.ts";
 import { projectResources } from "./routes/projects.ts";
 import { sessionResources } from "./routes/sessions.ts";
 import { taskResources } from "./routes/tasks.ts";
@@ -44,7 +46,7 @@ export function createHttpApp(deps: HttpDeps): Express {
   app.use(refuseKeyInUrl);
   const routes = allRoutes(deps);
   mountAll(app, routes.public);
-  app.use(authenticate(deps.keys));
+  app.use(authenticate(deps));
   mountAll(app, routes.operations);
   app.use(refuseWhenHeld(deps));
   mountAll(app, routes.work);
@@ -61,13 +63,13 @@ function allRoutes(deps: HttpDeps): Readonly<Record<"public" | "operations" | "w
     { name: "Documents", about: "What the hub says of itself.", resources: documentResources(documents) },
   ];
   const operations: Group[] = [
-    { name: "Hub", about: "For whoever runs the hub; answered in every state of it.", resources: adminResources(deps) },
+    { name: "Hub", about: "For whoever runs the hub; answered in every state of it.", resources: [...adminResources(deps), ...metricsResources(deps)] },
     { name: "Keys", about: "Managed keys, for operators.", resources: keyResources(deps) },
   ];
   const work: Group[] = [
     { name: "Sessions", about: "Records of one agent's run each.", resources: sessionResources(deps) },
     { name: "Tasks", about: "Units of work inside a session.", resources: taskResources(deps) },
-    { name: "Projects", about: "Boundaries of access and numbering.", resources: projectResources(deps) },
+    { name: "Projects", about: "Boundaries of access and numbering.", resources: [...projectResources(deps), ...eventResources(deps)] },
   ];
   return { public: open, operations, work };
 }
@@ -76,18 +78,21 @@ function mountAll(app: Express, groups: readonly Group[]): void {
   for (const { resources } of groups) mount(app, resources);
 }
 
-/** One line per answered request; the path only, since a query may hold what somebody should not have put there. */
-function logRequest({ log, clock }: HttpDeps): RequestHandler {
+/** Counts answered requests, one line for each; the path only, since a query may hold what somebody should not have put there. */
+function logRequest({ log, clock, counts }: HttpDeps): RequestHandler {
   return (request, response, next) => {
     const started = clock.monotonic();
     const { path } = request;
     response.on("close", () => {
+      const status = response.writableFinished ? response.statusCode : 499;
+      const ms = clock.monotonic() - started;
+      counts.onAnswered(status, isStream(response) ? undefined : ms);
       const fields = {
         request_id: requestIdOf(response),
         method: request.method,
         path: withoutKeys(path).slice(0, 300),
-        status: response.writableFinished ? response.statusCode : 499,
-        ms: Math.round(clock.monotonic() - started),
+        status,
+        ms: Math.round(ms),
         fingerprint: (response.locals.principal as Principal | undefined)?.fingerprint,
         ip: request.ip,
       };
@@ -95,6 +100,10 @@ function logRequest({ log, clock }: HttpDeps): RequestHandler {
     });
     next();
   };
+}
+
+function isStream(response: Response): boolean {
+  return String(response.getHeader("Content-Type")).startsWith("text/event-stream");
 }
 
 /** Kept-alive connections would outlive the hub's will to stop. */

@@ -4,7 +4,7 @@ import { FORBIDDEN_ORIGIN, sendProblem } from "./problem.ts";
 import { requestIdOf } from "./request-id.ts";
 
 const METHODS = "GET, POST, PUT, PATCH, DELETE";
-const REQUEST_HEADERS = "Authorization, Content-Type, If-Match, If-None-Match, X-Api-Key, X-Request-Id";
+const REQUEST_HEADERS = "Authorization, Content-Type, If-Match, If-None-Match, Last-Event-ID, X-Api-Key, X-Request-Id";
 const RESPONSE_HEADERS = "ETag, Location, Retry-After, X-Request-Id";
 /** Seconds for which a browser need not ask again. */
 const MAX_AGE_S = 600;

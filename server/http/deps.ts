@@ -1,13 +1,19 @@
+import type { ServerResponse } from "node:http";
 import type { Limits } from "../../shared/limits.ts";
+import type { Position } from "../../shared/position.ts";
+import type { HttpCounts } from "../counts/http.ts";
+import type { Principal } from "../domain/access.ts";
 import type { Origins } from "../domain/origins.ts";
 import type { Drain } from "../drain/drain.ts";
 import type { Snapshots } from "../following/snapshots.ts";
 import type { History } from "../history/history.ts";
 import type { KeyAdmin } from "../keys/key-admin.ts";
 import type { KeyRing } from "../keys/key-ring.ts";
+import type { RateLimits } from "../limits/rate-limits.ts";
 import type { Heartbeats } from "../liveness/heartbeats.ts";
 import type { Clock, FanOut, Logger } from "../ports.ts";
 import type { DatabaseTrouble, Queries } from "../queries/ports.ts";
+import type { Outcome } from "../writer/outcome.ts";
 import type { Projects } from "../writer/projects.ts";
 import type { Writer } from "../writer/writer.ts";
 
@@ -18,10 +24,28 @@ export interface Health {
   readonly fanOut: Pick<FanOut, "state" | "trouble" | "counts">;
 }
 
+export interface Metrics {
+  readonly contentType: string;
+  /** In the text format of Prometheus. */
+  text(): Promise<string>;
+}
+
+/** Prepares a stream of a project's events; what it returns begins it as the answer. Rejects as queries do. */
+export type FollowProject = (request: {
+  readonly projectId: string;
+  /** The last change that the client has. */
+  readonly since: Position | undefined;
+  readonly heartbeats: boolean;
+  readonly principal: Principal;
+}) => Promise<Outcome<(response: ServerResponse) => void>>;
+
 /** What the HTTP edge needs. */
 export interface HttpDeps {
   readonly keys: Pick<KeyRing, "identify">;
   readonly keyAdmin: KeyAdmin;
+  readonly counts: HttpCounts;
+  readonly metrics: Metrics;
+  readonly rates: Pick<RateLimits, "address" | "request" | "failedKeys">;
   readonly writer: Pick<Writer, "submit">;
   readonly projects: Projects;
   readonly snapshots: Snapshots;
@@ -29,6 +53,7 @@ export interface HttpDeps {
   readonly heartbeats: Pick<Heartbeats, "lastOf">;
   readonly stalledAfterMs: number;
   readonly queries: Queries;
+  readonly followProject: FollowProject;
   /** What a rejection of queries, projects or snapshots means. */
   readonly databaseTrouble: (error: unknown) => DatabaseTrouble;
   readonly health: Health;

@@ -9,7 +9,7 @@ import { principalOf } from "./auth.ts";
 import { hasBody, JSON_TYPES, readJson } from "./body.ts";
 import type { HttpDeps } from "./deps.ts";
 import { type Declaration, type Endpoint, METHODS, type Resource } from "./describe/declaration.ts";
-import { type HttpRefusal, refuseMethod, sendProblem, TIMEOUT } from "./problem.ts";
+import { type HttpRefusal, OWN_CONNECTION, refuseMethod, sendProblem, TIMEOUT } from "./problem.ts";
 import { parseQuery } from "./query.ts";
 import { requestIdOf } from "./request-id.ts";
 
@@ -39,12 +39,15 @@ export interface Reply {
 }
 
 /** What the edge answers: a reply, or a known "no". Handlers throw only when something broke. */
-type Answer = Outcome<Reply> | { readonly ok: false; readonly refusal: HttpRefusal };
+type Answer<T = Reply> = Outcome<T> | { readonly ok: false; readonly refusal: HttpRefusal };
 
 /** What every route answers: a key in the URL, a stranger's page in development, a bug. */
 const PUBLIC_ERRORS = ["VALIDATION", "FORBIDDEN", "INTERNAL"] as const;
 /** And what every route that asks for a key answers. */
-const KEYED_ERRORS = [...PUBLIC_ERRORS, "UNAUTHENTICATED", "UNAVAILABLE", "DRAINING", "TIMEOUT"] as const;
+const KEYED_ERRORS = [
+  ...PUBLIC_ERRORS,
+  ...(["UNAUTHENTICATED", "RATE_LIMITED", "UNAVAILABLE", "DRAINING", "TIMEOUT"] as const),
+] as const;
 const WRITING_ERRORS = [...KEYED_ERRORS, "PAYLOAD_TOO_LARGE", "OVERLOADED"] as const;
 
 const NOTHING = z.object({});
@@ -64,11 +67,27 @@ export function reading<D extends Declaration>(
   declaration: D,
   handler: (call: Call<QueryOf<D>>) => Promise<Answer>,
 ): Endpoint {
-  const answer = answering(deps, async (request, response) => {
+  const answer = replying(deps, async (request, response) => {
     const call = readCall(deps, declaration, request, response);
     return call.ok ? handler(call.value) : call;
   });
   return { access: "viewer", declaration, errors: KEYED_ERRORS, handler: answer };
+}
+
+/** A GET whose answer is begun by what the handler returns, and goes on after that. */
+export function streaming<D extends Declaration>(
+  deps: HttpDeps,
+  declaration: D,
+  handler: (call: Call<QueryOf<D>>) => Promise<Outcome<(response: Response) => void>>,
+): Endpoint {
+  const handle = async (request: Request, response: Response) => {
+    // Behind another request's answer it could neither begin nor be told that its client has gone.
+    if (response.socket === null) return refused(OWN_CONNECTION);
+    const call = readCall(deps, declaration, request, response);
+    return call.ok ? handler(call.value) : call;
+  };
+  const answer = answering(deps, handle, (response, begin) => begin(response));
+  return { access: "viewer", declaration, errors: [...KEYED_ERRORS, "OVERLOADED"], handler: answer };
 }
 
 /** A request that changes something: for agents and operators, and with a JSON object as its body. */
@@ -77,7 +96,7 @@ export function writing<D extends Declaration & { readonly body: z.ZodType }>(
   declaration: D,
   handler: (call: CallWithBody<QueryOf<D>, BodyOf<D>>) => Promise<Answer>,
 ): Endpoint {
-  const answer = answering(deps, async (request, response) => {
+  const answer = replying(deps, async (request, response) => {
     if (!isWriter(principalOf(response))) return refused(NOT_AUTHORIZED);
     if (deps.drain.isDraining) return refused(DRAINING);
     const call = readCall(deps, declaration, request, response);
@@ -102,12 +121,17 @@ export function operating<D extends Declaration>(
   declaration: D,
   handler: (call: Call<QueryOf<D>>) => Promise<Answer>,
 ): Endpoint {
-  const answer = answering(deps, async (request, response) => {
+  const answer = replying(deps, async (request, response) => {
     if (deps.drain.isDraining) return refused(DRAINING);
     const call = readCall(deps, declaration, request, response);
     return call.ok ? handler(call.value) : call;
   });
   return forOperators({ access: "operator", declaration, errors: [...KEYED_ERRORS, "OVERLOADED"], handler: answer });
+}
+
+/** A request about the hub itself whose answer is no JSON. For operators. */
+export function telling(declaration: Declaration, handler: RequestHandler): Endpoint {
+  return forOperators({ access: "operator", declaration, errors: KEYED_ERRORS, handler });
 }
 
 /** Lets operators alone through. */
@@ -125,7 +149,7 @@ export function administering<D extends Declaration>(
   declaration: D,
   handler: (body: BodyOf<D>) => Promise<Answer> | Answer,
 ): Endpoint {
-  const answer = answering(deps, async (request) => {
+  const answer = replying(deps, async (request) => {
     const query = parseQuery(request.url);
     if (!query.ok) return query;
     const raw = hasBody(request) ? await readJson(request, JSON_TYPES, deps.limits.frame_bytes) : accepted({});
@@ -167,21 +191,26 @@ function readCall<D extends Declaration>(
 }
 
 /** Sends what the handler says, or `TIMEOUT` when it says nothing in time. Rejections go to the app's error handler. */
-function answering(
+function answering<T>(
   { requestTimeoutMs }: HttpDeps,
-  handle: (request: Request, response: Response) => Promise<Answer>,
+  handle: (request: Request, response: Response) => Promise<Answer<T>>,
+  deliver: (response: Response, value: T) => void,
 ): RequestHandler {
   return async (request, response) => {
-    const timeout = Promise.withResolvers<Answer>();
+    const timeout = Promise.withResolvers<Answer<T>>();
     const timer = setTimeout(() => timeout.resolve(refused(TIMEOUT)), requestTimeoutMs);
     try {
       const answer = await Promise.race([handle(request, response), timeout.promise]);
       if (!answer.ok) sendProblem(response, answer.refusal, requestIdOf(response));
-      else send(response, answer.value);
+      else deliver(response, answer.value);
     } finally {
       clearTimeout(timer);
     }
   };
+}
+
+function replying(deps: HttpDeps, handle: (request: Request, response: Response) => Promise<Answer>): RequestHandler {
+  return answering(deps, handle, send);
 }
 
 export function send(response: Response, { status, headers, body }: Reply): void {

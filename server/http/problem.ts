@@ -56,6 +56,11 @@ export const TIMEOUT: Refusal = {
 
 export const INTERNAL: Refusal = refuse("INTERNAL", "internal error; the hub's log has it under the request id");
 
+export const OWN_CONNECTION: Refusal = refuse(
+  "VALIDATION",
+  "a stream of events takes a connection of its own; send the request when the one before it is answered",
+);
+
 /** A body or header that is wrong as a whole, or at a field. */
 export const invalid = (field: string, message: string): Refusal => refuseFields([{ field, message }]);
 

@@ -1,4 +1,5 @@
 import { hash, timingSafeEqual } from "node:crypto";
+import { FingerprintCounts } from "../counts/fingerprints.ts";
 import type { Principal } from "../domain/access.ts";
 import { FINGERPRINT_BYTES, hasKeyForm } from "../domain/api-key.ts";
 import { ProjectScope } from "../domain/project-scope.ts";
@@ -53,6 +54,8 @@ export class KeyRing {
   /** Last use by key id, milliseconds since 1970; of keys in force only. */
   readonly #lastUse = new Map<string, number>();
   readonly #noticed = new Map<string, number>();
+  /** Since the start. */
+  readonly counts = { uses: new FingerprintCounts(), usesOfReplaced: 0 };
 
   constructor(options: Options) {
     this.#options = options;
@@ -85,7 +88,10 @@ export class KeyRing {
     }
     const { tokens } = this.#options;
     if (tokens !== undefined && credential !== undefined && looksLikeToken(credential)) {
-      return tokens.verify(credential).then((verified) => verified ?? this.#refuse(credential, digest, known));
+      return tokens.verify(credential).then((verified) => {
+        if (verified !== undefined) this.counts.uses.add(verified.fingerprint);
+        return verified ?? this.#refuse(credential, digest, known);
+      });
     }
     return this.#refuse(credential, digest, known);
   }
@@ -125,6 +131,8 @@ export class KeyRing {
 
   #onUse({ principal, isReplaced, expiresAt }: KnownKey): void {
     const { keyId, fingerprint } = principal;
+    this.counts.uses.add(fingerprint);
+    if (isReplaced === true) this.counts.usesOfReplaced += 1;
     const now = this.#options.clock.now();
     this.#lastUse.set(keyId, now);
     if (isReplaced !== true || now < (this.#noticed.get(keyId) ?? 0)) return;

@@ -39,6 +39,8 @@ interface LastBeat {
  * of it coarsely, viewers at most once a second. Bounded by the sessions that are open on this hub.
  */
 export class Heartbeats {
+  /** Sessions that were heard of since the start, by heartbeats and publishes. */
+  heard = 0;
   readonly #options: Options;
   readonly #last = new Map<string, LastBeat>();
   readonly #timers: NodeJS.Timeout[];
@@ -54,6 +56,7 @@ export class Heartbeats {
 
   /** A sign of life of an owned session; a publish counts as one too, then there is no `beat`. It renews the lease. */
   onBeat(owned: OwnedSession, beat?: Beat): void {
+    this.heard += 1;
     this.#options.leases.renew(owned.lease);
     const key = sessionKey(owned.project.id, owned.sessionId);
     let last = this.#last.get(key);

@@ -2,14 +2,17 @@ import { type IncomingMessage, STATUS_CODES } from "node:http";
 import type { Socket } from "socket.io";
 import { ERRORS, errorBody, type Refusal, refuse } from "../../shared/errors.ts";
 import type { BOUNDS } from "../bounds.ts";
+import { RequestCounts } from "../counts/requests.ts";
+import { clientAddress, partyOf } from "../domain/client-address.ts";
 import type { Origins } from "../domain/origins.ts";
 import { DRAINING } from "../drain/refusal.ts";
 import type { KeyRing } from "../keys/key-ring.ts";
+import type { RateLimits } from "../limits/rate-limits.ts";
 import type { Clock, Logger } from "../ports.ts";
 import { pause } from "../timing.ts";
 import { AcceptBrake } from "./accept-brake.ts";
 import { FAREWELL_MS } from "./farewell.ts";
-import { authenticate, type Peer } from "./handshake.ts";
+import { authenticate, INVALID_KEY, type Peer } from "./handshake.ts";
 import { LoopLag } from "./loop-lag.ts";
 import { UpgradeQueue } from "./upgrade-queue.ts";
 
@@ -19,6 +22,9 @@ export interface DoorOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly origins: Origins;
+  readonly rates: RateLimits;
+  /** Proxies in front that are believed about the client's address. */
+  readonly trustedProxies: number;
   readonly maxConnections: number;
   /** 0: as many as come. */
   readonly maxConnectsPerSecond: number;
@@ -26,10 +32,12 @@ export interface DoorOptions {
   readonly isDraining: () => boolean;
 }
 
-/** How many there are now: TCP connections that were upgraded, and those of them that a CONNECT has brought in. */
+/** How many there are now: TCP connections that were upgraded, those of them that a CONNECT has brought in, and others. */
 interface Presence {
   readonly upgraded: () => number;
   readonly accepted: () => number;
+  /** Streams of events, which are none of both. */
+  readonly streams: () => number;
 }
 
 /** Asked of those who are not even upgraded, and at least of those who find the hub full. */
@@ -48,6 +56,8 @@ const TOO_LONG: Refusal = {
 
 /** Who comes in: first the upgrade to WebSocket, then, with a key, the CONNECT to a namespace. */
 export class Door {
+  /** CONNECTs that were judged. */
+  readonly counts = new RequestCounts();
   readonly #options: DoorOptions & Presence;
   /** Engine connections that have sent a CONNECT. */
   readonly #claimed = new WeakSet<object>();
@@ -65,6 +75,10 @@ export class Door {
       lagMs: () => this.#lag.ms,
       random: Math.random,
     });
+  }
+
+  get loopLagMs(): number {
+    return this.#lag.ms;
   }
 
   stop(): void {
@@ -90,6 +104,13 @@ export class Door {
 
   /** What is thrown in here would end the process, and nobody has shown a key yet. */
   async connect(socket: Socket): Promise<Peer | Refusal> {
+    const judged = await this.#judge(socket);
+    if ("code" in judged) this.counts.onRefused(judged.code);
+    else this.counts.accepted += 1;
+    return judged;
+  }
+
+  async #judge(socket: Socket): Promise<Peer | Refusal> {
     try {
       return await this.#greet(socket);
     } catch (error) {
@@ -107,17 +128,29 @@ export class Door {
     }
     this.#claimed.add(conn);
     if (this.#options.isDraining()) return DRAINING;
+    const { keys, rates } = this.#options;
+    const address = this.#addressOf(socket);
+    const blocked = rates.address(address);
+    if (blocked !== undefined) return blocked;
     // Reads all of the request before it waits for anything.
-    const greeted = authenticate(handshake, this.#options.keys, socket.nsp.name);
+    const greeted = authenticate(handshake, keys, socket.nsp.name);
     forgetRequest(socket);
     const peer = await greeted;
+    if (peer === INVALID_KEY) rates.failedKeys.onFailure(address);
     // After the key, which costs microseconds: strangers must not use up what agents need to come back.
-    return "code" in peer ? peer : (this.#overload() ?? peer);
+    return "code" in peer ? peer : (this.overload() ?? peer);
   }
 
-  #overload(): Refusal | undefined {
-    const { maxConnections, accepted } = this.#options;
-    if (accepted() >= maxConnections) {
+  #addressOf({ conn, handshake }: Socket): string {
+    const forwardedFor = handshake.headers["x-forwarded-for"];
+    const text = Array.isArray(forwardedFor) ? forwardedFor.join(",") : forwardedFor;
+    return partyOf(clientAddress(conn.remoteAddress, text, this.#options.trustedProxies));
+  }
+
+  /** Why one more cannot be taken now; one that can is counted against the pace. */
+  overload(): Refusal | undefined {
+    const { maxConnections, accepted, streams } = this.#options;
+    if (accepted() + streams() >= maxConnections) {
       const message = `the hub holds ${maxConnections} connections, which is all that it takes`;
       return { code: "OVERLOADED", message, retry_after_ms: Math.round(FULL_PAUSE_MS * (1 + Math.random())) };
     }

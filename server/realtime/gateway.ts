@@ -1,18 +1,21 @@
 import type { Server as HttpServer } from "node:http";
 import { type Namespace, Server, type Socket } from "socket.io";
-import { refuse } from "../../shared/errors.ts";
+import { type Refusal, refuse } from "../../shared/errors.ts";
 import type { Limits } from "../../shared/limits.ts";
 import type { ModeFrame } from "../../shared/messages/frames.ts";
 import type { Lease } from "../../shared/messages/lease.ts";
 import type { Closing, Expiring, Welcome } from "../../shared/messages/notices.ts";
 import { AGENTS_NAMESPACE, VIEWERS_NAMESPACE } from "../../shared/protocol.ts";
+import { RequestCounts } from "../counts/requests.ts";
 import type { Principal } from "../domain/access.ts";
 import type { Movable } from "../drain/move.ts";
-import { DRAINING } from "../drain/refusal.ts";
 import { pause } from "../timing.ts";
 import { AgentConnection } from "./agent-connection.ts";
-import { Dispatch, type DispatchOptions, type Route } from "./dispatch.ts";
+import { MOVE_NOW, slowConsumer } from "./closings.ts";
+import { type CountedRoute, counted, Dispatch, type DispatchOptions, type Route } from "./dispatch.ts";
 import { Door, type DoorOptions, refuseConnect } from "./door.ts";
+import { together } from "./event-rooms.ts";
+import { EventStreams } from "./event-streams.ts";
 import { cutSlowGoodbye, sayGoodbye, sendAway } from "./farewell.ts";
 import type { Peer } from "./handshake.ts";
 import { jsonParser } from "./json-parser.ts";
@@ -20,6 +23,7 @@ import { KeyWatch } from "./key-watch.ts";
 import { EngineOutbox, transportSocket } from "./outbox.ts";
 import { RequestGate } from "./request-gate.ts";
 import type { RoomEmitter } from "./rooms.ts";
+import { SentBytes } from "./sent-bytes.ts";
 import { type Consumer, SlowConsumers } from "./slow-consumers.ts";
 import { ViewerConnection } from "./viewer-connection.ts";
 
@@ -36,6 +40,28 @@ export interface GatewayOptions extends DoorOptions {
 export interface Routes {
   readonly agents: ReadonlyMap<string, Route<AgentConnection>>;
   readonly viewers: ReadonlyMap<string, Route<ViewerConnection>>;
+}
+
+/** What became of one kind of message. */
+interface MessageCounts {
+  readonly namespace: string;
+  readonly event: string;
+  readonly counts: RequestCounts;
+}
+
+export interface GatewayCounts {
+  readonly agents: number;
+  readonly viewers: number;
+  /** Of events over HTTP. */
+  readonly streams: number;
+  readonly messages: readonly MessageCounts[];
+  /** Events that are none. */
+  readonly unknown: RequestCounts;
+  readonly connects: RequestCounts;
+  readonly loopLagMs: number;
+  readonly frames: ReadonlyMap<string, number>;
+  readonly ended: ReadonlyMap<string, number>;
+  readonly sentBytes: number;
 }
 
 /** Where hubs talk to one another. */
@@ -59,16 +85,16 @@ const TOO_MANY_ERRORS: Closing = {
   message: `${REFUSALS_PER_MINUTE} malformed requests within a minute`,
   reconnect: false,
 };
+/** It may be a program in a loop that is put right: it comes back by itself, after a while. */
+const flooded = (reconnectAfterMs: number): Closing => ({
+  code: "RATE_LIMITED",
+  message: "the client went on far beyond its rate although it was refused; see welcome.limits",
+  reconnect: true,
+  reconnect_after_ms: reconnectAfterMs,
+});
 /** A word to all agents goes out in portions, so that the turn of the event loop stays short. */
 const TOLD_AT_ONCE = 250;
 const TELL_PAUSE_MS = 20;
-/** For clients that did not go when they were asked to. */
-const MOVE_NOW: Closing = {
-  code: "DRAINING",
-  message: "the hub drains; connect again, to any hub",
-  reconnect: true,
-  reconnect_after_ms: DRAINING.retry_after_ms,
-};
 const BUSY = {
   code: "OVERLOADED",
   message: "too many requests wait for their answers",
@@ -87,16 +113,27 @@ export class Gateway {
   readonly #slow: SlowConsumers;
   readonly #keyWatch: KeyWatch;
   readonly #door: Door;
+  /** Viewers that come over HTTP. */
+  readonly streams: EventStreams;
   /** The lease that agents are being told, or were told last. */
   #told: Lease | undefined;
   readonly #unanswered = { count: 0 };
+  /** Of events that are none. */
+  readonly #unknown = new RequestCounts();
+  readonly #messages: MessageCounts[] = [];
+  readonly #sentBytes = new SentBytes();
+  /** Frames to viewers by event, one for each viewer; connections that the hub ended, by the code it told. */
+  readonly #frames = new Map<string, number>();
+  readonly #ended = new Map<string, number>();
 
   constructor(options: GatewayOptions) {
     this.#options = options;
     this.#keyWatch = new KeyWatch(options);
     this.#slow = new SlowConsumers({ ...options, queueBytes: options.limits.queue_bytes });
+    this.streams = new EventStreams({ ...options, keyWatch: this.#keyWatch, slow: this.#slow });
     this.#door = new Door({
       ...options,
+      streams: () => this.streams.size,
       upgraded: () => this.#io.engine.clientsCount,
       accepted: () => this.#agents.sockets.size + this.#viewers.sockets.size,
     });
@@ -119,7 +156,7 @@ export class Gateway {
   /** Takes connections of this server from now on. */
   open(http: HttpServer, routes: Routes): void {
     this.#keyWatch.start();
-    this.#accept(this.#agents, routes.agents, (socket, peer) => {
+    this.#accept(this.#agents, counted(routes.agents), (socket, peer) => {
       const consumer = this.#consumer(socket);
       const connection = new AgentConnection(socket.id, peer, (event, ...message) => {
         socket.emit(event, ...message);
@@ -131,7 +168,7 @@ export class Gateway {
       });
       return { connection, consumer, intake: (dispatch) => (event) => void dispatch.onEvent(event) };
     });
-    this.#accept(this.#viewers, routes.viewers, (socket, peer) => {
+    this.#accept(this.#viewers, counted(routes.viewers), (socket, peer) => {
       boundFrames(socket, this.#options.limits.viewer_frame_bytes);
       let gate: RequestGate<readonly unknown[]> | undefined;
       const gone = () => {
@@ -142,8 +179,9 @@ export class Gateway {
       const connection = new ViewerConnection(socket.id, peer, {
         outbox: consumer.outbox,
         isSlow: () => this.#isSlow(socket, consumer),
-        sendChanges: (frame) => socket.emit("changes", frame),
+        send: (event, frame) => socket.emit(event, frame),
         reset: (message) => socket.emit("project:reset", message),
+        goesOnAfterReset: false,
         enterRooms: (rooms) => void socket.join([...rooms]),
         leaveRoom: (room) => void socket.leave(room),
       });
@@ -160,19 +198,35 @@ export class Gateway {
       namespace.use((socket, next) => refuseConnect(socket, next, elsewhere));
     }
     this.#io.attach(http);
-    this.#io.engine.on("connection", cutSlowGoodbye);
+    this.#io.engine.on("connection", (conn: Socket["conn"]) => {
+      cutSlowGoodbye(conn);
+      this.#sentBytes.add(conn);
+    });
   }
 
   /** Rooms of viewers on this hub. */
   get rooms(): RoomEmitter {
     const viewers = this.#viewers;
-    return {
-      isEmpty: (room) => !viewers.adapter.rooms.has(room),
-      emit: (room, event, message) => void viewers.local.to(room).emit(event, message),
-      emitVolatile: (room, event, message) => void viewers.local.volatile.to(room).emit(event, message),
+    const { rooms } = viewers.adapter;
+    const count = (event: string, viewersThere = 0) =>
+      void this.#frames.set(event, (this.#frames.get(event) ?? 0) + viewersThere);
+    const ofSockets: RoomEmitter = {
+      isEmpty: (room) => !rooms.has(room),
+      emit: (room, event, message) => {
+        count(event, rooms.get(room)?.size);
+        viewers.local.to(room).emit(event, message);
+      },
+      emitVolatile: (room, event, message) => {
+        count(event, rooms.get(room)?.size);
+        viewers.local.volatile.to(room).emit(event, message);
+      },
       // Every socket is alone in the room of its id.
-      emitTo: (ids, event, message) => void viewers.local.to([...ids]).emit(event, message),
+      emitTo: (ids, event, message) => {
+        count(event, ids.length);
+        viewers.local.to([...ids]).emit(event, message);
+      },
     };
+    return together([ofSockets, this.streams.rooms]);
   }
 
   /** For messages between hubs; clients are refused there. */
@@ -184,6 +238,23 @@ export class Gateway {
   setMode(mode: ModeFrame): void {
     this.#mode = mode;
     this.#viewers.local.emit("mode", mode);
+    this.streams.setMode(mode);
+  }
+
+  /** What was done since the start, and is now. */
+  get counts(): GatewayCounts {
+    return {
+      agents: this.#agents.sockets.size,
+      viewers: this.#viewers.sockets.size,
+      streams: this.streams.size,
+      messages: this.#messages,
+      unknown: this.#unknown,
+      connects: this.#door.counts,
+      loopLagMs: this.#door.loopLagMs,
+      frames: this.#frames,
+      ended: this.#ended,
+      sentBytes: this.#sentBytes.total,
+    };
   }
 
   /** Requests that wait for their answer. */
@@ -194,13 +265,19 @@ export class Gateway {
   /** Everyone who is connected, agents first: viewers still see everything while the hub drains. */
   get connections(): Movable[] {
     const sockets = [...this.#agents.sockets.values(), ...this.#viewers.sockets.values()];
-    return sockets.map((socket) => ({
+    const ofSockets = sockets.map((socket) => ({
       get isGone() {
         return socket.conn.readyState === "closed";
       },
-      askToMove: (reconnectAfterMs) => void socket.emit("drain", { reconnect_after_ms: reconnectAfterMs }),
-      close: () => sayGoodbye(socket, MOVE_NOW),
+      askToMove: (reconnectAfterMs: number) => void socket.emit("drain", { reconnect_after_ms: reconnectAfterMs }),
+      close: () => this.#dismiss(socket, MOVE_NOW),
     }));
+    return [...ofSockets, ...this.streams.movables];
+  }
+
+  /** Why one more connection that is no socket cannot be taken now. */
+  admit(): Refusal | undefined {
+    return this.#door.overload();
   }
 
   /** Connected agents. */
@@ -228,14 +305,16 @@ export class Gateway {
     this.#slow.stop();
     this.#keyWatch.stop();
     this.#door.stop();
+    this.streams.close();
     if (this.#io.engine !== undefined) await this.#io.close();
   }
 
   #accept<C extends { readonly id: string }>(
     namespace: Namespace,
-    routes: ReadonlyMap<string, Route<C>>,
+    routes: ReadonlyMap<string, CountedRoute<C>>,
     begin: (socket: Socket, peer: Peer) => Begun<C>,
   ): void {
+    for (const [event, { counts }] of routes) this.#messages.push({ namespace: namespace.name, event, counts });
     const peers = new WeakMap<Socket, Peer>();
     namespace.use((socket, next) => {
       void this.#door.connect(socket).then((peer) => {
@@ -251,8 +330,9 @@ export class Gateway {
       const peer = peers.get(socket);
       if (peer === undefined) return;
       const { connection, consumer, intake } = begin(socket, peer);
-      const dispatch = new Dispatch(connection, routes, this.#dispatchOptions(), {
-        onTooManyErrors: () => sendAway(socket, TOO_MANY_ERRORS),
+      const dispatch = new Dispatch(connection, routes, this.#dispatchOptions(socket, peer), {
+        onTooManyErrors: () => this.#dismiss(socket, TOO_MANY_ERRORS),
+        onFlood: () => this.#dismiss(socket, flooded(this.#options.bounds.floodReconnectMs)),
         onAnswered: () => void this.#isSlow(socket, consumer),
       });
       const take = intake(dispatch);
@@ -261,8 +341,7 @@ export class Gateway {
         expiring: (message: Expiring) => void socket.emit("expiring", message),
         end: (reason: Closing) => {
           dispatch.end();
-          if (reason.reconnect) sayGoodbye(socket, reason);
-          else sendAway(socket, reason);
+          this.#dismiss(socket, reason);
         },
       };
       this.#keyWatch.add(watched);
@@ -282,9 +361,17 @@ export class Gateway {
     });
   }
 
-  #dispatchOptions(): DispatchOptions {
-    const { limits, clock, log } = this.#options;
-    return { limits, clock, log, maxRefusalsPerMinute: REFUSALS_PER_MINUTE, unanswered: this.#unanswered };
+  #dispatchOptions({ id }: Socket, peer: Peer): DispatchOptions {
+    const { limits, clock, log, rates } = this.#options;
+    return {
+      limits,
+      clock,
+      log,
+      maxRefusalsPerMinute: REFUSALS_PER_MINUTE,
+      unanswered: this.#unanswered,
+      rates: rates.connection({ id, peer }),
+      unknown: this.#unknown,
+    };
   }
 
   #welcome(peer: Peer): Welcome {
@@ -336,13 +423,13 @@ export class Gateway {
     const { limits, bounds, log } = this.#options;
     log.info({ namespace: socket.nsp.name, bytes: outbox.bytes }, "closing a connection that reads too slowly");
     outbox.discard();
-    const message: Closing = {
-      code: "SLOW_CONSUMER",
-      message: `more than ${limits.queue_bytes} bytes were not read in time`,
-      reconnect: true,
-      reconnect_after_ms: bounds.slowReconnectMs,
-    };
-    sayGoodbye(socket, message);
+    this.#dismiss(socket, slowConsumer(limits.queue_bytes, bounds.slowReconnectMs));
+  }
+
+  #dismiss(socket: Socket, reason: Closing): void {
+    this.#ended.set(reason.code, (this.#ended.get(reason.code) ?? 0) + 1);
+    if (reason.reconnect) sayGoodbye(socket, reason);
+    else sendAway(socket, reason);
   }
 }
 

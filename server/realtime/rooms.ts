@@ -1,4 +1,4 @@
-import type { ChangesFrame, HeartbeatInfo } from "../../shared/messages/frames.ts";
+import type { ChangesFrame, HeartbeatInfo, HeartbeatsFrame, PositionFrame } from "../../shared/messages/frames.ts";
 import type { BOUNDS } from "../bounds.ts";
 import type { Entry } from "../domain/records.ts";
 import { changesFrame } from "../following/frames.ts";
@@ -11,11 +11,11 @@ import { ViewersBehind } from "./viewers-behind.ts";
 /** Sends to every viewer in one room on this hub; a room is always named, since an empty list would mean everybody. */
 export interface RoomEmitter {
   isEmpty(room: string): boolean;
-  emit(room: string, event: "changes" | "position", message: object): void;
+  emit(room: string, event: "changes" | "position", frame: ChangesFrame | PositionFrame): void;
   /** May be dropped for a viewer that is not ready to receive. */
-  emitVolatile(room: string, event: "heartbeats", message: object): void;
-  /** To these connections; encoded once. */
-  emitTo(ids: readonly [string, ...string[]], event: "changes", message: object): void;
+  emitVolatile(room: string, event: "heartbeats", frame: HeartbeatsFrame): void;
+  /** To those of these viewers that it can reach; encoded once. */
+  emitTo(ids: readonly [string, ...string[]], event: "changes", frame: ChangesFrame): void;
 }
 
 interface Options {
@@ -43,8 +43,13 @@ export class Rooms {
     this.#timer = setInterval(() => this.#tellPositions(), options.bounds.positionEveryMs / 5);
     this.#behind = new ViewersBehind(options, {
       enter: (project, viewers, frame) => this.#return(project, viewers, frame),
-      reset: (project, viewer) => this.#reset(project, viewer),
+      reset: (project, viewer) => this.#resetBehind(project, viewer),
     });
+  }
+
+  /** How viewers that read too slowly fared. */
+  get slow(): ViewersBehind["counts"] {
+    return this.#behind.counts;
   }
 
   stop(): void {
@@ -68,10 +73,17 @@ export class Rooms {
     this.#stepOut(joined.project, viewer);
   }
 
+  /** What the viewer holds cannot be continued: it joins anew, or goes on from the head. */
+  reset(project: Project, viewer: ViewerConnection, heartbeats: boolean, reason: string): void {
+    this.leave(project.id, viewer);
+    viewer.link.reset({ project_id: project.id, reason }, project.head);
+    if (viewer.link.goesOnAfterReset) this.enter(project, viewer, heartbeats);
+  }
+
   onEntry(project: Project, entry: Entry): void {
     const viewers = this.#inStep.get(project);
     for (const viewer of viewers ?? []) {
-      if (viewer.socket.outbox.isDrained || !viewer.socket.isSlow() || viewer.isClosed) continue;
+      if (viewer.link.outbox.isDrained || !viewer.link.isSlow() || viewer.isClosed) continue;
       this.#stepOut(project, viewer);
       this.#behind.add(project, viewer, entry);
     }
@@ -97,7 +109,7 @@ export class Rooms {
     viewers.add(viewer);
     const room = projectRoom(project.id);
     const hears = viewer.joined.get(project.id)?.heartbeats === true;
-    viewer.socket.enterRooms(hears ? [room, heartbeatRoom(project.id)] : [room]);
+    viewer.link.enterRooms(hears ? [room, heartbeatRoom(project.id)] : [room]);
     if (!this.#lastFrame.has(project)) this.#lastFrame.set(project, this.#options.clock.monotonic());
   }
 
@@ -108,19 +120,19 @@ export class Rooms {
       this.#inStep.delete(project);
       this.#lastFrame.delete(project);
     }
-    viewer.socket.leaveRoom(projectRoom(project.id));
-    viewer.socket.leaveRoom(heartbeatRoom(project.id));
+    viewer.link.leaveRoom(projectRoom(project.id));
+    viewer.link.leaveRoom(heartbeatRoom(project.id));
   }
 
-  #return(project: Project, viewers: readonly ViewerConnection[], frame: ChangesFrame | undefined): void {
+  #return(project: Project, viewers: readonly ViewerConnection[], frame: ChangesFrame): void {
     const [first, ...others] = viewers.map((viewer) => viewer.id);
-    if (frame !== undefined && first !== undefined) this.#options.emitter.emitTo([first, ...others], "changes", frame);
+    if (first !== undefined) this.#options.emitter.emitTo([first, ...others], "changes", frame);
     for (const viewer of viewers) this.#enter(project, viewer);
   }
 
-  #reset(project: Project, viewer: ViewerConnection): void {
-    this.leave(project.id, viewer);
-    viewer.socket.reset({ project_id: project.id, reason: "too much was committed while the frames were not read" });
+  #resetBehind(project: Project, viewer: ViewerConnection): void {
+    const heartbeats = viewer.joined.get(project.id)?.heartbeats === true;
+    this.reset(project, viewer, heartbeats, "too much was committed while the frames were not read");
   }
 
   #tellPositions(): void {

@@ -20,8 +20,8 @@ interface Options {
 
 /** What becomes of viewers that can read again; to be done in the same turn. */
 export interface Return {
-  /** They are sent the frame, if there is one, and from now on every entry. */
-  readonly enter: (project: Project, viewers: readonly ViewerConnection[], frame: ChangesFrame | undefined) => void;
+  /** They are sent the frame, and from now on every entry. */
+  readonly enter: (project: Project, viewers: readonly ViewerConnection[], frame: ChangesFrame) => void;
   /** What they missed is too much for a frame. */
   readonly reset: (project: Project, viewer: ViewerConnection) => void;
 }
@@ -41,6 +41,8 @@ interface Laggards {
  * they have read what waits, one frame with the newest states brings them back.
  */
 export class ViewersBehind {
+  /** Viewers that were not sent a frame, came back with one conflated frame, or had to join anew; since the start. */
+  readonly counts = { behind: 0, conflated: 0, reset: 0 };
   readonly #options: Options;
   readonly #return: Return;
   readonly #projects = new Map<Project, Laggards>();
@@ -67,6 +69,7 @@ export class ViewersBehind {
       this.#projects.set(project, laggards);
     }
     laggards.sent.set(viewer, seq);
+    this.counts.behind += 1;
   }
 
   /** To be called with every entry, after those who do not get it were added. */
@@ -115,12 +118,14 @@ export class ViewersBehind {
     const { conflatedBytes } = this.#options.bounds;
     if (frame instanceof Set && [...frame].every((sessionId) => familyOf(sessionId) === undefined)) {
       if (!laggards.isLoading) void this.#load(project, laggards, [...frame]);
-    } else if (frame === undefined || frame instanceof Set || JSON.stringify(frame.changes).length > conflatedBytes) {
+    } else if (frame === undefined || frame instanceof Set || byteLengthOf(frame.changes) > conflatedBytes) {
       // Forgotten, too large, or logged and yet not there: a database that was cut back.
+      this.counts.reset += viewers.length;
       for (const viewer of viewers) this.#return.reset(project, viewer);
     } else {
+      this.counts.conflated += viewers.length;
       for (const viewer of viewers) this.remove(project, viewer);
-      this.#return.enter(project, viewers, frame.changes.length === 0 ? undefined : frame);
+      this.#return.enter(project, viewers, frame);
     }
   }
 
@@ -141,10 +146,14 @@ export class ViewersBehind {
   }
 }
 
+function byteLengthOf(changes: ChangesFrame["changes"]): number {
+  return Buffer.byteLength(JSON.stringify(changes));
+}
+
 function readyBySeq({ sent }: Laggards): Map<number, ViewerConnection[]> {
   const ready = new Map<number, ViewerConnection[]>();
   for (const [viewer, seq] of sent) {
-    if (!viewer.socket.outbox.isDrained) continue;
+    if (!viewer.link.outbox.isDrained) continue;
     const others = ready.get(seq);
     if (others === undefined) ready.set(seq, [viewer]);
     else others.push(viewer);

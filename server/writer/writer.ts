@@ -40,6 +40,8 @@ interface Options {
  * is the only coordination between hubs.
  */
 export class Writer {
+  /** Since the start. */
+  readonly counts = { entries: 0, changes: 0, lostRaces: 0, unknownAppends: 0 };
   readonly #options: Options;
   readonly #ready = new Set<Project>();
   readonly #open = new Set<Job>();
@@ -80,6 +82,11 @@ export class Writer {
   /** Publishes that wait or are under way. */
   get openJobs(): number {
     return this.#queued;
+  }
+
+  /** Approximate, of those. */
+  get openBytes(): number {
+    return this.#queuedBytes;
   }
 
   /** Stops timers. Call after `openJobs` is 0 or the patience is over; what is open is answered `UNAVAILABLE`. */
@@ -271,6 +278,7 @@ export class Writer {
         return;
       case "taken":
       case "unknown":
+        if (outcome === "unknown") this.counts.unknownAppends += 1;
         void this.#settle(commit, outcome);
         return;
       case "impossible":
@@ -286,6 +294,8 @@ export class Writer {
   #committed(commit: Commit & { readonly entry: Entry }): void {
     const { projects, projector, marks, clock } = this.#options;
     const { project, entry } = commit;
+    this.counts.entries += 1;
+    this.counts.changes += entry.changes.length;
     // catchUp may have read this very entry before its own answer came.
     project.projectionBegins(entry.from_seq);
     if (entry.from_seq === project.head.seq + 1) projects.apply(project, entry, commit.bytes, commit.drafts);
@@ -312,6 +322,7 @@ export class Writer {
 
   /** Decided again on the new head, together with what has come meanwhile. */
   #lost({ project, jobs }: Commit): void {
+    this.counts.lostRaces += 1;
     for (const { job } of jobs) {
       job.hasLostRace = true;
       job.mayBeApplied = false;

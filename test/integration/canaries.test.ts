@@ -6,7 +6,7 @@ import { afterEach, describe, expect, inject, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
 import { OwnRedis } from "../support/own-redis.ts";
 import { RawSocket } from "../support/raw-socket.ts";
-import { rawHttp, rest } from "../support/rest.ts";
+import { metricsOf, rawHttp, rest } from "../support/rest.ts";
 import { attemptStart } from "../support/start-attempt.ts";
 import { type HubProcess, startHub } from "../support/start-hub.ts";
 import { TcpProxy } from "../support/tcp-proxy.ts";
@@ -247,6 +247,7 @@ describe("canaries", { timeout: 240_000 }, () => {
     await breakInside(scene);
     await breakOutside(scene);
     const seenAfter = await lookFromElsewhere(other);
+    const metrics = await Promise.all(scene.hubs.map(metricsOf));
     for (const { pid } of scene.hubs) {
       if (process.platform !== "linux") continue;
       for (const file of ["cmdline", "comm"])
@@ -254,6 +255,13 @@ describe("canaries", { timeout: 240_000 }, () => {
     }
     await hub.stop();
     await other.stop();
+
+    for (const text of metrics) {
+      expect(text).toMatch(/^statehub_messages_total{.*event="unknown"/m);
+      expect(text).toMatch(/^process_cpu_seconds_total /m);
+      expect(found(text, { ...everything(), project: "ours", elsewhere: "elsewhere", agent: "patient" })).toEqual([]);
+    }
+    expect(metrics[0]).toMatch(/^statehub_failed_keys_total [1-9]/m);
 
     for (const output of [hub.output(), other.output()]) {
       expect(output).toContain("DEBUG, MONGODB_LOG_ALL ignored");

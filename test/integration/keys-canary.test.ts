@@ -7,7 +7,7 @@ import { newKey } from "../../server/domain/api-key.ts";
 import { eventually } from "../support/eventually.ts";
 import { makeKey } from "../support/keys.ts";
 import { OwnRedis } from "../support/own-redis.ts";
-import { rest } from "../support/rest.ts";
+import { metricsOf, rest } from "../support/rest.ts";
 import { startHub } from "../support/start-hub.ts";
 import { Stage } from "../support/test-hub.ts";
 import { agent, dial, viewer } from "../support/wire.ts";
@@ -94,7 +94,11 @@ test("[K11] [K22] no key is in logs, answers, frames, Redis traffic or MongoDB",
   heard.push(reading.heard, reporting.heard, watching.heard);
   await eventually("use of keys is in MongoDB", async () => /"connections":[1-9]/.test(await dump(uri)));
 
+  const metrics = (await Promise.all([hub, other].map(metricsOf))).join("");
+  expect(metrics).toMatch(/^statehub_key_uses_total{fingerprint="[0-9a-f]{8}"} [1-9]/m);
+  expect(metrics).toMatch(/^statehub_replaced_key_uses_total [1-9]/m);
   const seen = {
+    metrics,
     answers: JSON.stringify(heard),
     logs: hub.output() + other.output(),
     redis: redisSaw(),

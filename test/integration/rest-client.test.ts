@@ -15,7 +15,7 @@ beforeAll(async () => {
 afterAll(stage.clear);
 
 /** Documents and streams are not for programs that want an object. */
-const WITHOUT_METHOD = ["getHome", "getDocs", "getOpenApi", "getAsyncApi"];
+const WITHOUT_METHOD = ["getHome", "getDocs", "getOpenApi", "getAsyncApi", "followProject"];
 
 test("[R175] the client has a method for every route", async () => {
   const { body } = await rest(hub, "GET /openapi.json");

@@ -1,6 +1,7 @@
 import { createServer, type Server } from "node:http";
 import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
+import { HttpCounts } from "../../server/counts/http.ts";
 import { Origins } from "../../server/domain/origins.ts";
 import { ProjectScope } from "../../server/domain/project-scope.ts";
 import { createHttpApp } from "../../server/http/app.ts";
@@ -8,6 +9,7 @@ import type { HttpDeps } from "../../server/http/deps.ts";
 import { createHttpServer } from "../../server/http/http-server.ts";
 import { configuredKeys } from "../../server/keys/configured-keys.ts";
 import { KeyRing } from "../../server/keys/key-ring.ts";
+import type { RateLimits } from "../../server/limits/rate-limits.ts";
 import { LOCAL_FAN_OUT } from "../../server/local-fan-out.ts";
 import { DEFAULT_LIMITS } from "../../shared/limits.ts";
 import { freshDatabase } from "../support/database.ts";
@@ -55,6 +57,9 @@ async function edge(parts: Partial<HttpDeps>, timeouts?: Parameters<typeof creat
   const app = createHttpApp({
     keys: ringOf(KEY),
     keyAdmin: {} as HttpDeps["keyAdmin"],
+    counts: new HttpCounts(),
+    metrics: { contentType: "text/plain", text: async () => "" },
+    rates: { address: () => undefined, request: () => undefined, failedKeys: {} as RateLimits["failedKeys"] },
     writer: { submit: never },
     projects: {} as HttpDeps["projects"],
     snapshots: {} as HttpDeps["snapshots"],
@@ -70,6 +75,7 @@ async function edge(parts: Partial<HttpDeps>, timeouts?: Parameters<typeof creat
       readHistory: never,
       readHeartbeats: never,
     },
+    followProject: never,
     databaseTrouble: () => undefined,
     health: HEALTH,
     drain: drainIn("serving"),

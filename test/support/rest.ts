@@ -38,6 +38,13 @@ export async function rest(hub: Address, request: string, options: RestOptions =
   return { status: response.status, headers: response.headers, body: text === "" ? undefined : JSON.parse(text) };
 }
 
+/** What the hub tells Prometheus. */
+export async function metricsOf(hub: Address): Promise<string> {
+  const response = await fetch(`${hub.url}/metrics`, { headers: { "X-Api-Key": hub.key } });
+  if (response.status !== 200) throw new Error(`/metrics answered ${response.status}`);
+  return await response.text();
+}
+
 /** Sends bytes as they are and collects what comes until the hub closes the connection. */
 export function rawHttp(hub: Address, bytes: string, timeoutMs = 10_000): Promise<string> {
   return new Promise((resolve, reject) => {

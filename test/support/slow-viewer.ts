@@ -199,8 +199,9 @@ export class SlowViewer {
     const connection = new ViewerConnection(id, { principal: { role: "viewer" } } as never, {
       outbox: queue,
       isSlow: () => slow.isSlow(consumer),
-      sendChanges: (frame) => queue.push("changes", frame),
+      send: (event, frame) => queue.push(event, frame),
       reset: (message) => queue.push("project:reset", message),
+      goesOnAfterReset: false,
       enterRooms: (names) => {
         for (const name of names) rooms.enter(name, id, queue);
       },

@@ -24,6 +24,8 @@ export async function startTestHub(options: TestHubOptions): Promise<TestHub> {
     API_KEYS: key,
     LOG_LEVEL: process.env.TEST_LOG_LEVEL ?? "silent",
     MONGODB_MIN_POOL_SIZE: "0",
+    // All clients of a test are one address.
+    MAX_FAILED_KEYS_PER_MINUTE: "0",
     ...options.env,
   });
   const hub: Hub = await startHub({

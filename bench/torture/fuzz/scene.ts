@@ -17,7 +17,16 @@ import { PROJECTS } from "./odd-messages.ts";
  * Settings of a hub that is fuzzed. Nobody is judged: sessions whose agents are gone would change by themselves while
  * mirrors are compared across a restart.
  */
-export const FUZZED_HUB_ENV = { LOG_LEVEL: "error", LEASE_TTL_MS: "3600000", LEASE_GRACE_MS: "3600000" };
+export const FUZZED_HUB_ENV = {
+  LOG_LEVEL: "error",
+  LEASE_TTL_MS: "3600000",
+  LEASE_GRACE_MS: "3600000",
+  // What is odd has to be looked at: a limit would only refuse it.
+  MAX_FAILED_KEYS_PER_MINUTE: "0",
+  MAX_PUBLISHES_PER_SECOND: "0",
+  MAX_JOINS_PER_SECOND: "0",
+  MAX_KEY_REQUESTS_PER_SECOND: "0",
+};
 
 /** A hub process that is fuzzed. */
 export interface FuzzedHub {

@@ -54,3 +54,10 @@ export const RESUME = declare({
   answers: { 200: { what: "It serves", body: DrainProgress } },
   examples: [{ body: {}, status: 200, answer: PROGRESS }],
 });
+
+export const METRICS = declare({
+  name: "getMetrics",
+  summary: "Figures of this hub for Prometheus",
+  answers: { 200: { what: "In the text format of Prometheus", type: "text/plain" } },
+  examples: [{ status: 200 }],
+});

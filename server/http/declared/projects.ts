@@ -1,9 +1,9 @@
 import { z } from "zod";
 import { SnapshotPage } from "../../../shared/messages/project-snapshot.ts";
+import { PositionText } from "../../../shared/position.ts";
 import { ChangesPage } from "../../../shared/rest/projects.ts";
 import { PageParameters } from "../../../shared/rest/query.ts";
 import { MomentText } from "../../history/moment.ts";
-import { PositionText } from "../../history/position-text.ts";
 import { declare } from "../describe/declaration.ts";
 import { CREATED_CHANGE, EPOCH, SESSION, TASK, TASK_CHANGE } from "./examples.ts";
 
@@ -52,4 +52,17 @@ export const PROJECT_CHANGES = declare({
       },
     },
   ],
+});
+
+export const EVENTS = declare({
+  name: "followProject",
+  summary: "The changes of a project as they come, as server-sent events",
+  detail:
+    "The frames of the socket's `/viewers`: `event` is the message's name, `data` its payload, `id` a position. It begins " +
+    "at the head, or with all that follows `since`. `Last-Event-ID` counts before `since`, so a browser's EventSource goes " +
+    "on by itself; where that is gone comes `project:reset` with the head as id: fetch a snapshot.",
+  query: z.object({ since: PositionText.optional(), heartbeats: z.enum(["true", "false"]).default("false") }),
+  headers: ["Last-Event-ID"],
+  answers: { 200: { what: "A stream without end", type: "text/event-stream" } },
+  examples: [{ path, query: { since: `${EPOCH}:2` }, status: 200 }],
 });

@@ -1,7 +1,7 @@
 import type { RequestHandler } from "express";
 import { isOperator } from "../../domain/access.ts";
-import { keyFromHeaders } from "../../domain/credentials.ts";
 import { within } from "../../patience.ts";
+import { principalIfAny } from "../auth.ts";
 import { HEALTH, READY } from "../declared/operations.ts";
 import type { Health, HttpDeps } from "../deps.ts";
 import type { Resource } from "../describe/declaration.ts";
@@ -28,15 +28,15 @@ function alive({ health, clock }: HttpDeps, startedAt: number): RequestHandler {
 }
 
 /** Whether the hub can do its work now; what exactly is amiss is told to operators only. */
-function ready({ health, drain, keys }: HttpDeps): RequestHandler {
+function ready(deps: HttpDeps): RequestHandler {
+  const { health, drain } = deps;
   return async (request, response) => {
     const latency_ms = await within(PING_WAIT_MS, health.ping()).catch(() => undefined);
     const isUp = latency_ms !== undefined;
     const mongodb = isUp ? { status: "ok", latency_ms } : { status: "unavailable" };
     const isReady = isUp && !drain.isDraining;
     const { mode } = health.fanOut.state;
-    const given = keyFromHeaders(request.headers);
-    const principal = "ambiguous" in given ? undefined : await keys.identify(given.key);
+    const principal = await principalIfAny(deps, request);
     const showsChecks = principal !== undefined && isOperator(principal);
     const redis = mode === "off" ? {} : { redis: redisCheck(health.fanOut) };
     send(response, {

@@ -3,9 +3,10 @@ import type { Limits } from "../../../shared/limits.ts";
 import type { ProjectJoin } from "../../../shared/messages/project-join.ts";
 import type { ProjectLeave } from "../../../shared/messages/project-leave.ts";
 import type { ProjectSnapshot, SnapshotPage } from "../../../shared/messages/project-snapshot.ts";
+import type { Position } from "../../../shared/position.ts";
 import { DRAINING } from "../../drain/refusal.ts";
 import { changesFrame } from "../../following/frames.ts";
-import { missedSince, type PreparedJoin, prepareJoin } from "../../following/join.ts";
+import { missedSince, type Prepared, prepareJoin } from "../../following/join.ts";
 import type { Snapshots } from "../../following/snapshots.ts";
 import { within } from "../../patience.ts";
 import type { Logger } from "../../ports.ts";
@@ -46,31 +47,39 @@ export async function joinProject(
     if (connection.joining.get(projectId) !== ticket) {
       return refused(refuse("GONE", "a later join or leave of this project replaced this one"));
     }
+    // Even now a leave that has waited may be handled before the ack, or the connection may end.
     const afterAck = () => {
-      if (!connection.isClosed) enterProject(deps, connection, prepared, message.heartbeats);
+      if (endJoin(connection, projectId, ticket)) enterProject(deps, connection, prepared, message.heartbeats);
     };
     return { ...accepted(prepared.answer), afterAck };
   } catch (error) {
+    endJoin(connection, projectId, ticket);
     deps.log.warn({ err: error, project_id: projectId }, "join not answered");
     return refused({ code: "UNAVAILABLE", message: "the database does not answer", retry_after_ms: 1_000 });
-  } finally {
-    if (connection.joining.get(projectId) === ticket) connection.joining.delete(projectId);
   }
 }
 
-function enterProject(
-  deps: JoinProjectDeps,
+/** False when a later join or leave, or the end of the connection, has ended it before. */
+function endJoin({ joining }: ViewerConnection, projectId: string, ticket: symbol): boolean {
+  return joining.get(projectId) === ticket && joining.delete(projectId);
+}
+
+const TOO_MUCH_MEANWHILE = "too much was committed during the join";
+
+/** The viewer was told `prepared.answer` in this turn: it is sent what was applied since, and then every frame. */
+export function enterProject(
+  deps: Pick<JoinProjectDeps, "rooms">,
   connection: ViewerConnection,
-  prepared: PreparedJoin,
+  prepared: Prepared<Position>,
   heartbeats: boolean,
 ): void {
   const { project } = prepared;
   const missed = missedSince(prepared);
   if (missed === undefined) {
-    connection.socket.reset({ project_id: project.id, reason: "too much was committed during the join" });
+    deps.rooms.reset(project, connection, heartbeats, TOO_MUCH_MEANWHILE);
     return;
   }
-  for (const entry of missed) connection.socket.sendChanges(changesFrame(entry));
+  for (const entry of missed) connection.link.send("changes", changesFrame(entry));
   deps.rooms.enter(project, connection, heartbeats);
 }
 
