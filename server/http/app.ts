@@ -63,13 +63,21 @@ function allRoutes(deps: HttpDeps): Readonly<Record<"public" | "operations" | "w
     { name: "Documents", about: "What the hub says of itself.", resources: documentResources(documents) },
   ];
   const operations: Group[] = [
-    { name: "Hub", about: "For whoever runs the hub; answered in every state of it.", resources: [...adminResources(deps), ...metricsResources(deps)] },
+    {
+      name: "Hub",
+      about: "For whoever runs the hub; answered in every state of it.",
+      resources: [...adminResources(deps), ...metricsResources(deps)],
+    },
     { name: "Keys", about: "Managed keys, for operators.", resources: keyResources(deps) },
   ];
   const work: Group[] = [
     { name: "Sessions", about: "Records of one agent's run each.", resources: sessionResources(deps) },
     { name: "Tasks", about: "Units of work inside a session.", resources: taskResources(deps) },
-    { name: "Projects", about: "Boundaries of access and numbering.", resources: [...projectResources(deps), ...eventResources(deps)] },
+    {
+      name: "Projects",
+      about: "Boundaries of access and numbering.",
+      resources: [...projectResources(deps), ...eventResources(deps)],
+    },
   ];
   return { public: open, operations, work };
 }

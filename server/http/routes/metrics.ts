@@ -1,5 +1,5 @@
-import type { HttpDeps } from "../deps.ts";
 import { METRICS } from "../declared/operations.ts";
+import type { HttpDeps } from "../deps.ts";
 import type { Resource } from "../describe/declaration.ts";
 import { telling } from "../endpoint.ts";
 
