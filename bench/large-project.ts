@@ -8,6 +8,7 @@ import { BENCH_KEY, startMongod } from "./support/processes.ts";
 import { publishReport, round, type Verdict } from "./support/report.ts";
 import { readSettings } from "./support/settings.ts";
 import { median } from "./support/statistics.ts";
+import { watchCpu } from "./support/watch-cpu.ts";
 import { Worker } from "./support/worker.ts";
 
 const settings = readSettings({ pairs: 3, seconds: 1, warmupSeconds: 1 }, { sessions: [10_000], viewers: [1, 20] });
@@ -64,24 +65,6 @@ async function run(viewers: number): Promise<Run> {
   const stallMs = delay.max / 1e6 - 1;
   const isWhole = fetched.sessions.every((count) => count === sessions);
   return { ...fetched, stallMs, stallCpuMs: cpu.stop(), isWhole };
-}
-
-function watchCpu(): { stop(): number } {
-  let longest = 0;
-  let last = process.threadCpuUsage();
-  const look = () => {
-    const now = process.threadCpuUsage();
-    longest = Math.max(longest, (now.user + now.system - last.user - last.system) / 1_000);
-    last = now;
-  };
-  const timer = setInterval(look, 1);
-  return {
-    stop: () => {
-      look();
-      clearInterval(timer);
-      return longest;
-    },
-  };
 }
 
 const rows: (string | number)[][] = [];

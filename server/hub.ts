@@ -32,6 +32,7 @@ import { Rooms } from "./realtime/rooms.ts";
 import { createRoutes } from "./realtime/routes.ts";
 import type { RedisFanOut } from "./redis/redis-fan-out.ts";
 import { parseRedisUrl } from "./redis/redis-url.ts";
+import { Retention } from "./retention/retention.ts";
 import { readMongodbUri } from "./secret-files.ts";
 import { VERSION } from "./version.ts";
 import { WatchedFile } from "./watched-file.ts";
@@ -135,7 +136,7 @@ async function open(options: HubOptions, onStop: OnStop) {
   onStop("database clock", await followDatabaseClock(systemClock, ports.health, log));
   const { projections, base, health, queries } = ports;
   const changeLog = overrides?.changeLog?.(ports.changeLog) ?? ports.changeLog;
-  const repaired = await repairAll({ changeLog, projections, primaryChanges, log, bounds });
+  const repaired = await repairAll({ changeLog, projections, base, primaryChanges, log, bounds });
   if (repaired.changes > 0) log.info(repaired, "documents repaired from the log");
 
   const projects = new Projects({ changeLog, projections, clock, log, bounds });
@@ -151,6 +152,7 @@ async function open(options: HubOptions, onStop: OnStop) {
     marks,
     changeLog,
     projections,
+    base,
     clock,
     log,
     primaryChanges,
@@ -224,6 +226,13 @@ async function open(options: HubOptions, onStop: OnStop) {
   });
 
   await liveness.start();
+  const retention = new Retention({
+    ...{ changeLog, projections, base, clock, log, bounds },
+    logDays: config.LOG_RETENTION_DAYS,
+    logChanges: config.LOG_RETENTION_CHANGES,
+    isMine: (projectId) => liveness.isMine(projectId),
+  });
+  onStop("retention", () => retention.stop());
 
   const drain = new Drain({
     ...{ hubId, clock, log, bounds, liveness, onEnd: options.onEnd },

@@ -44,8 +44,13 @@ export interface ChangeLog {
   readSpan(projectId: string, seq: number): Promise<EntrySpan | undefined>;
   /** All entries with from_seq > `after` and <= `to`, in order, in slices of some milliseconds of work each. */
   readRange(projectId: string, after: number, to: number): AsyncIterable<readonly Entry[]>;
-  /** Entries with from_seq > seq that touch one of the sessions, in order. */
+  /**
+   * Entries with from_seq > seq that touch one of the sessions, in order. The one at seq + 1 comes whatever it touches: it
+   * proves that the log reaches back so far.
+   */
   readAfterOfSessions(projectId: string, seq: number, sessionIds: readonly string[]): Promise<Entry[]>;
+  /** Removes entries with from_seq < seq; trimming has folded them, and nobody may read them any more. */
+  deleteBefore(projectId: string, seq: number): Promise<void>;
   /** Which of these projects have an entry with from_seq > seq. */
   findAhead(heads: readonly { readonly projectId: string; readonly seq: number }[]): Promise<string[]>;
   /** Every project that has an entry. */
@@ -83,7 +88,9 @@ export interface Projections {
   /** projected_seq of these projects, where they have a document. */
   readProjectedSeqs(projectIds: readonly string[]): Promise<ReadonlyMap<string, number>>;
   /** Creates the project's document if it is not there. */
-  createMark(projectId: string, epoch: string, createdAt: string): Promise<void>;
+  createMark(projectId: string, mark: Pick<ProjectMark, "epoch" | "logStart">, createdAt: string): Promise<void>;
+  /** Raises log_start, durably, unless it is there already: what is before may be removed from the log. */
+  raiseLogStart(projectId: string, logStart: number): Promise<void>;
   /** Raises projected_seq to `to` where it is at least `from - 1`, and says what it is now, per project. */
   raiseMarks(
     ranges: readonly { readonly projectId: string; readonly from: number; readonly to: number }[],

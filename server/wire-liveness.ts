@@ -43,6 +43,8 @@ interface Liveness {
   readonly heartbeats: Heartbeats;
   /** What agents are told now. */
   lease(): Lease;
+  /** Whether a project falls to this hub where hubs share work by projects. */
+  isMine(projectId: string): boolean;
   /** Shows this hub to the others; before the first session is opened here. Rejects when MongoDB does not answer. */
   start(): Promise<void>;
   /** A hub that stops says nothing more about agents; resolves when no verdict on another hub's is under way. */
@@ -111,6 +113,7 @@ export function wireLiveness(parts: Parts, onStop: OnStop): Liveness {
     leases,
     heartbeats,
     lease: () => fleetLease.current,
+    isMine: (projectId) => otherHubs.isMine(projectId),
     start: () => otherHubs.start(),
     pauseJudging: () => {
       leaseSweep.pause();

@@ -22,11 +22,26 @@ interface Options {
   readonly now: number;
 }
 
+/** How often a snapshot is begun anew because the log was trimmed while it was read: more often than ever happens. */
+const ATTEMPTS = 5;
+
 /**
- * The mark first, then the documents of the window, then the log after the mark to its end, folded over them by seq:
- * whatever was projected while the documents were read, the result is the state at the last entry read.
+ * The state of a project as of the end of its log. Rejects when MongoDB does not answer, or the log has a hole.
  */
 export async function buildSnapshot(projectId: string, options: Options): Promise<Snapshot> {
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+    const snapshot = await tryToBuild(projectId, options);
+    if (snapshot !== undefined) return snapshot;
+  }
+  throw new Error(`the log of project ${projectId} does not follow its documents`);
+}
+
+/**
+ * The mark first, then the documents of the window, then the log after the mark to its end, folded over them by seq:
+ * whatever was projected while the documents were read, the result is the state at the last entry read. Undefined when
+ * the log no longer reaches back to the mark.
+ */
+async function tryToBuild(projectId: string, options: Options): Promise<Snapshot | undefined> {
   const { changeLog, projections, bounds } = options;
   const endedSince = new Date(options.now - bounds.snapshotEndedWindowMs).toISOString();
   const mark = await projections.readMark(projectId);
@@ -47,6 +62,7 @@ export async function buildSnapshot(projectId: string, options: Options): Promis
   for (;;) {
     const entries = await changeLog.readAfter(projectId, seq, bounds.entriesPerRead);
     for (const entry of entries) {
+      if (entry.from_seq !== seq + 1) return undefined;
       for (const change of entry.changes) foldChange(familyOf(change.session_id), change, entry.at);
       epoch = entry.epoch;
       seq = entry.to_seq;

@@ -3,6 +3,7 @@ import type { Family } from "../domain/records.ts";
 import type { ChangeLog, Projections } from "../ports.ts";
 import type { Project } from "../writer/project.ts";
 import type { Projects } from "../writer/projects.ts";
+import { readFamilies } from "../writer/read-families.ts";
 
 interface Options {
   readonly projects: Projects;
@@ -51,20 +52,17 @@ export class LoadedFamilies {
 }
 
 /**
- * Reads sessions and their tasks as of the project's head or later entries of this hub: the mark, the documents, the
- * log after the mark. Beside the cache of the writer, which is for what agents of this hub change. Rejects when MongoDB
+ * Reads sessions and their tasks as of the project's head or later entries of this hub. Beside the cache of the writer,
+ * which is for what agents of this hub change. Rejects when MongoDB
  * does not answer.
  */
 export async function loadFamilies(
   project: Project,
   sessionIds: readonly string[],
-  { projects, changeLog, projections }: Options,
+  { projects, ...ports }: Options,
 ): Promise<LoadedFamilies> {
   const { seq } = project.head;
-  const mark = await projections.readMark(project.id);
-  const families = await projections.readFamilies(project.id, sessionIds);
-  const entries = await changeLog.readAfterOfSessions(project.id, mark?.projectedSeq ?? 0, sessionIds);
-  for (const [sessionId, family] of families) for (const entry of entries) foldEntry(family, sessionId, entry);
+  const families = await readFamilies(project, sessionIds, ports);
   // Another hub's commit may be in here that the head has not moved over yet: no state may be newer than its frame.
   await projects.catchUp(project);
   return new LoadedFamilies(project, families, seq);

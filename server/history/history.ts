@@ -8,6 +8,7 @@ import type { Snapshots } from "../following/snapshots.ts";
 import type { Base, ChangeLog, Clock, Projections } from "../ports.ts";
 import type { Queries } from "../queries/ports.ts";
 import { accepted, type Outcome, refused } from "../writer/outcome.ts";
+import { Checkpoints } from "./checkpoints.ts";
 import { findPlace, type Moment, type Place, TRIMMED } from "./moment.ts";
 import { buildSnapshotAt } from "./project-at.ts";
 import { readChangesSince } from "./project-changes.ts";
@@ -27,12 +28,14 @@ interface Options {
 /** What was, as far as the log and the base before it tell. Every method rejects when the database does not answer. */
 export class History {
   readonly #options: Options;
+  readonly #checkpoints: Checkpoints;
   /** Snapshots that are being made, by project and seq, and who waits for a place among them. */
   readonly #building = new Map<string, Promise<Outcome<SnapshotPage>>>();
   #lane: Promise<unknown> = Promise.resolve();
 
   constructor(options: Options) {
     this.#options = options;
+    this.#checkpoints = new Checkpoints(options.bounds);
   }
 
   changesSince(projectId: string, since: Position | undefined, limit: number): Promise<Outcome<ChangesPage>> {
@@ -71,7 +74,11 @@ export class History {
   async #build(projectId: string, first: Place): Promise<Outcome<SnapshotPage>> {
     const isOver = this.#timeIsOver();
     for (let place = first; ; ) {
-      const built = await buildSnapshotAt(projectId, place, { ...this.#options, isOver });
+      const built = await buildSnapshotAt(projectId, place, {
+        ...this.#options,
+        checkpoints: this.#checkpoints,
+        isOver,
+      });
       if (built === "trimmed") return refused(TRIMMED);
       if (built === "late") return refused(TOO_FAR);
       if (built !== "moved") return accepted(await this.#keep(projectId, place, built));

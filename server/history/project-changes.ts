@@ -1,13 +1,12 @@
 import type { Change } from "../../shared/entities.ts";
 import { type Refusal, refuse } from "../../shared/errors.ts";
-import type { Position } from "../../shared/position.ts";
+import { type Position, positionText } from "../../shared/position.ts";
 import type { ChangesPage } from "../../shared/rest/projects.ts";
 import type { BOUNDS } from "../bounds.ts";
 import { EMPTY_HEAD, type Entry, type Head } from "../domain/records.ts";
 import { wireChanges } from "../following/frames.ts";
 import type { ChangeLog } from "../ports.ts";
 import { accepted, type Outcome, refused } from "../writer/outcome.ts";
-import { positionText } from "./position-text.ts";
 
 interface Options {
   readonly changeLog: ChangeLog;

@@ -26,18 +26,22 @@ interface Options {
 export class OtherHubs {
   readonly #rows: HubRows;
   readonly #sweep: OrphanSweep;
+  readonly #hubId: string;
+  readonly #watch: HubWatch;
 
   constructor({ ttlMs, graceMs, onDeath, ...options }: Options) {
     const { hubId, bounds } = options;
     // Agents that were without any hub get what a lease that began now would give them.
     const watch = new HubWatch({ hubId, graceMs, startGraceMs: ttlMs + graceMs, bounds });
     const isOut = (other: string) => this.#rows.isOut(other);
+    this.#hubId = hubId;
+    this.#watch = watch;
     this.#sweep = new OrphanSweep({ ...options, watch, isOut });
     this.#rows = new HubRows({
       ...options,
       watch,
       onLook: () => this.#sweep.start(),
-      onDeath: () => onDeath((projectId) => hubOfProject(projectId, watch.living) === hubId),
+      onDeath: () => onDeath((projectId) => this.isMine(projectId)),
     });
   }
 
@@ -45,6 +49,11 @@ export class OtherHubs {
   async start(): Promise<void> {
     await this.#rows.start();
     this.#sweep.resume();
+  }
+
+  /** Whether a project falls to this hub, of those that live as far as it knows. */
+  isMine(projectId: string): boolean {
+    return hubOfProject(projectId, this.#watch.living) === this.#hubId;
   }
 
   /** No verdicts from now on; resolves when none is under way. */

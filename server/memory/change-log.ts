@@ -44,7 +44,12 @@ export class MemoryChangeLog implements ChangeLog {
 
   async readAfterOfSessions(projectId: string, seq: number, sessionIds: readonly string[]): Promise<Entry[]> {
     const wanted = new Set(sessionIds);
-    return this.#after(projectId, seq).filter(({ changes }) => changes.some((change) => wanted.has(change.session_id)));
+    const touches = ({ changes }: Entry) => changes.some((change) => wanted.has(change.session_id));
+    return this.#after(projectId, seq).filter((entry) => entry.from_seq === seq + 1 || touches(entry));
+  }
+
+  async deleteBefore(projectId: string, seq: number): Promise<void> {
+    this.remove(projectId, ({ from_seq }) => from_seq >= seq);
   }
 
   async findAhead(heads: readonly { readonly projectId: string; readonly seq: number }[]): Promise<string[]> {

@@ -36,9 +36,19 @@ export class MemoryProjections implements Projections {
     return found;
   }
 
-  async createMark(projectId: string, epoch: string, _createdAt: string): Promise<void> {
+  async createMark(
+    projectId: string,
+    { epoch, logStart }: Pick<ProjectMark, "epoch" | "logStart">,
+    _createdAt: string,
+  ): Promise<void> {
     const { marks } = this.#documents;
-    if (!marks.has(projectId)) marks.set(projectId, { epoch, projectedSeq: 0, logStart: 1 });
+    if (!marks.has(projectId)) marks.set(projectId, { epoch, projectedSeq: 0, logStart });
+  }
+
+  async raiseLogStart(projectId: string, logStart: number): Promise<void> {
+    const { marks } = this.#documents;
+    const mark = marks.get(projectId);
+    if (mark !== undefined && mark.logStart < logStart) marks.set(projectId, { ...mark, logStart });
   }
 
   async raiseMarks(

@@ -103,13 +103,21 @@ export class MongoChangeLog implements ChangeLog {
   async readAfterOfSessions(projectId: string, seq: number, sessionIds: readonly string[]): Promise<Entry[]> {
     const documents = await this.#log
       .find(
-        { ...after(projectId, seq), "changes.session_id": { $in: [...sessionIds] } },
+        {
+          ...after(projectId, seq),
+          $or: [{ "changes.session_id": { $in: [...sessionIds] } }, { _id: logKey(projectId, seq + 1) }],
+        },
         // The entries after the mark are few; the key's range beats the index on sessions.
         { hint: { _id: 1 } },
       )
       .sort({ _id: 1 })
       .toArray();
     return documents.map(decodeEntry);
+  }
+
+  async deleteBefore(projectId: string, seq: number): Promise<void> {
+    const range = { _id: { $gte: logKey(projectId, 0), $lt: logKey(projectId, seq) } };
+    await this.#log.deleteMany(range, { writeConcern: DURABLE });
   }
 
   async findAhead(heads: readonly { readonly projectId: string; readonly seq: number }[]): Promise<string[]> {

@@ -67,11 +67,23 @@ export class MongoProjections implements Projections {
     return { epoch: found.epoch, projectedSeq: found.projected_seq, logStart: found.log_start };
   }
 
-  async createMark(projectId: string, epoch: string, createdAt: string): Promise<void> {
+  async createMark(
+    projectId: string,
+    { epoch, logStart }: Pick<ProjectMark, "epoch" | "logStart">,
+    createdAt: string,
+  ): Promise<void> {
     await this.#projects.updateOne(
       { _id: projectId },
-      { $setOnInsert: { epoch, created_at: new Date(createdAt), projected_seq: 0, log_start: 1 } },
+      { $setOnInsert: { epoch, created_at: new Date(createdAt), projected_seq: 0, log_start: logStart } },
       { upsert: true, writeConcern: DURABLE },
+    );
+  }
+
+  async raiseLogStart(projectId: string, logStart: number): Promise<void> {
+    await this.#projects.updateOne(
+      { _id: projectId, log_start: { $lt: logStart } },
+      { $set: { log_start: logStart } },
+      { writeConcern: DURABLE },
     );
   }
 

@@ -9,6 +9,7 @@ import {
   type SessionRecord,
   type TaskRecord,
 } from "../domain/records.ts";
+import type { Clock } from "../ports.ts";
 import type { Job } from "./job.ts";
 import { RecentEntries } from "./recent-entries.ts";
 import { Turns } from "./turns.ts";
@@ -21,8 +22,6 @@ export class Project {
   queuedBytes = 0;
   /** An append of this project is under way or its outcome unknown, or its head is being read: nothing may be composed. */
   appending = false;
-  /** Monotonic time of the last read or acked append: what the head is worth. */
-  headConfirmedAt = 0;
   /** Monotonic time of the last use, for forgetting idle projects. */
   usedAt = 0;
   /** Viewers and owned sessions that follow the project on this hub. */
@@ -33,6 +32,9 @@ export class Project {
   readonly loading = new Map<string, Entry[]>();
   /** from_seq of own commits whose documents are not written yet, in order. */
   readonly #unprojected: number[] = [];
+  /** When the head was last read or an append acked, on both clocks: what it is worth. */
+  #headConfirmed = { monotonic: 0, wall: 0 };
+  readonly #headConfirmedMs: number;
   readonly #projectionWaiters: { readonly seq: number; readonly done: () => void }[] = [];
   #head: Head = EMPTY_HEAD;
   #families = new Map<string, Family>();
@@ -45,10 +47,26 @@ export class Project {
     this.id = id;
     this.recent = new RecentEntries({ changes: bounds.recentChanges, bytes: bounds.recentBytes });
     this.turns = new Turns(bounds);
+    this.#headConfirmedMs = bounds.headConfirmedMs;
   }
 
   get head(): Head {
     return this.#head;
+  }
+
+  /** The log ends, or has ended this moment, at the head. */
+  confirmHead(clock: Clock): void {
+    this.#headConfirmed = { monotonic: clock.monotonic(), wall: clock.now() };
+  }
+
+  /**
+   * Whether the head was confirmed so short a time ago that what comes after it cannot have been trimmed. On both clocks:
+   * the monotonic one stands still while the machine sleeps.
+   */
+  isHeadRecent(clock: Clock): boolean {
+    const { monotonic, wall } = this.#headConfirmed;
+    const elapsed = Math.max(clock.monotonic() - monotonic, Math.abs(clock.now() - wall));
+    return elapsed <= this.#headConfirmedMs;
   }
 
   get familyCount(): number {

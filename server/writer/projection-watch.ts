@@ -1,5 +1,5 @@
 import type { BOUNDS } from "../bounds.ts";
-import type { ChangeLog, Clock, Logger, Projections } from "../ports.ts";
+import type { Base, ChangeLog, Clock, Logger, Projections } from "../ports.ts";
 import type { Project } from "./project.ts";
 import type { ProjectedMarks } from "./projected-marks.ts";
 import type { Projector } from "./projector.ts";
@@ -12,6 +12,7 @@ interface Options {
   readonly marks: ProjectedMarks;
   readonly changeLog: ChangeLog;
   readonly projections: Projections;
+  readonly base: Pick<Base, "readAll">;
   readonly clock: Clock;
   readonly log: Logger;
   /** How often MongoDB's primary has changed; `onPrimaryChange` follows at once. */

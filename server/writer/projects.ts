@@ -3,6 +3,7 @@ import { foldEntry } from "../domain/fold.ts";
 import { EMPTY_HEAD, type Entry, Family, type FamilyDraft } from "../domain/records.ts";
 import type { ChangeLog, Clock, Logger, Projections } from "../ports.ts";
 import { approximateBytes, Project } from "./project.ts";
+import { readFamilies } from "./read-families.ts";
 
 interface Options {
   readonly changeLog: ChangeLog;
@@ -67,8 +68,8 @@ export class Projects {
     const project = new Project(projectId, bounds);
     const head = await changeLog.readHead(projectId);
     project.begin(head ?? EMPTY_HEAD);
-    project.headConfirmedAt = clock.monotonic();
-    project.usedAt = project.headConfirmedAt;
+    project.confirmHead(clock);
+    project.usedAt = clock.monotonic();
     this.#projects.set(projectId, project);
     return project;
   }
@@ -116,10 +117,10 @@ export class Projects {
       const entries = await changeLog.readAfter(project.id, project.head.seq, bounds.entriesPerRead);
       // An own append may have been answered meanwhile and moved the head already.
       for (const entry of entries.filter(({ from_seq }) => from_seq > project.head.seq)) {
-        if (!project.isNext(entry)) return this.#beginAnew(project, entry);
+        if (!project.isNext(entry)) return this.beginAnew(project);
         this.apply(project, entry, approximateBytes(entry));
       }
-      project.headConfirmedAt = clock.monotonic();
+      project.confirmHead(clock);
       if (entries.length < bounds.entriesPerRead) return;
     }
   }
@@ -128,31 +129,25 @@ export class Projects {
    * The log was trimmed beyond the head, or it is another one now: nothing that is held can be continued. Viewers find
    * a position that does not fit and join anew.
    */
-  async #beginAnew(project: Project, next: Entry): Promise<void> {
+  async beginAnew(project: Project): Promise<void> {
     const { changeLog, clock, log } = this.#options;
-    const { head } = project;
-    log.warn({ project_id: project.id, head: head.seq, next: next.from_seq }, "the log continues elsewhere");
     const newHead = (await changeLog.readHead(project.id)) ?? EMPTY_HEAD;
+    log.warn({ project_id: project.id, head: project.head.seq, goes_on: newHead.seq }, "the log continues elsewhere");
     this.#families -= project.familyCount;
     project.begin(newHead);
-    project.headConfirmedAt = clock.monotonic();
+    project.confirmHead(clock);
   }
 
   /**
-   * Brings families into the project's cache as of its head: first the mark, then the documents, then the log after
-   * the mark folded in, and at last what was applied here while reading. What is being loaded already must not be
+   * Brings families into the project's cache as of its head: documents and log, and at last what was applied here while
+   * reading. What is being loaded already must not be
    * asked for. Rejects when MongoDB does not answer.
    */
   async load(project: Project, sessionIds: readonly string[]): Promise<void> {
-    const { changeLog, projections } = this.#options;
     const applied = new Map(sessionIds.map((sessionId) => [sessionId, [] as Entry[]]));
     for (const [sessionId, entries] of applied) project.loading.set(sessionId, entries);
     try {
-      const mark = await projections.readMark(project.id);
-      project.projectedTo(mark?.projectedSeq ?? 0);
-      const families = await projections.readFamilies(project.id, sessionIds);
-      const entries = await changeLog.readAfterOfSessions(project.id, mark?.projectedSeq ?? 0, sessionIds);
-      for (const [sessionId, family] of families) for (const entry of entries) foldEntry(family, sessionId, entry);
+      const families = await readFamilies(project, sessionIds, this.#options);
       // Another hub's commit may be in here that the head has not moved over yet: decisions lean on the head.
       if (newestSeq(families.values()) > project.head.seq) await this.catchUp(project);
       this.#hold(project, families, applied);

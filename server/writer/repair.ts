@@ -1,11 +1,12 @@
 import type { BOUNDS } from "../bounds.ts";
-import { foldEntry } from "../domain/fold.ts";
-import { Family, type SessionRecord, type TaskRecord } from "../domain/records.ts";
-import type { ChangeLog, Logger, Projections } from "../ports.ts";
+import type { Entry } from "../domain/records.ts";
+import type { Base, ChangeLog, Logger, Projections } from "../ports.ts";
+import { foldTouched, touchedSessions } from "./fold-touched.ts";
 
 interface Options {
   readonly changeLog: ChangeLog;
   readonly projections: Projections;
+  readonly base: Pick<Base, "readAll">;
   /** How often MongoDB's primary has changed. */
   readonly primaryChanges: () => number;
   readonly log: Logger;
@@ -30,31 +31,38 @@ export async function repairProject(projectId: string, options: Options): Promis
     const first = entries[0];
     const last = entries.at(-1);
     if (first === undefined || last === undefined) return repaired;
-    if (mark === undefined) await projections.createMark(projectId, first.epoch, first.at);
-    const sessionIds = [...new Set(entries.flatMap((entry) => entry.changes.map((change) => change.session_id)))];
-    const families = await projections.readFamilies(projectId, sessionIds);
-    const sessions: SessionRecord[] = [];
-    const tasks: TaskRecord[] = [];
-    for (const sessionId of sessionIds) {
-      const family = families.get(sessionId) ?? new Family();
-      const before = { session: family.session, tasks: new Map(family.tasks) };
-      for (const entry of entries) foldEntry(family, sessionId, entry);
-      if (family.session !== undefined && family.session !== before.session) sessions.push(family.session);
-      for (const [taskId, record] of family.tasks) if (record !== before.tasks.get(taskId)) tasks.push(record);
-    }
+    if (mark === undefined) await createMark(projectId, first, projections);
+    // The documents are older than the log: they were lost, or begin anew. What is before stands in the base.
+    const isBehindLog = Math.max(first.from_seq, mark?.logStart ?? 1) > projected + 1;
+    if (isBehindLog) await copyBase(projectId, options);
+    const families = await projections.readFamilies(projectId, touchedSessions(entries));
+    const { sessions, tasks } = foldTouched(families, entries);
     // Where several hubs write one project, most of it is another hub's work that is done: then nothing is written.
     if (sessions.length + tasks.length > 0) {
       await projections.write({ sessions, tasks });
       await projections.settle();
     }
     if (primary !== options.primaryChanges()) throw new Error("MongoDB's primary changed during the repair");
-    const marks = await projections.raiseMarks([{ projectId, from: first.from_seq, to: last.to_seq }]);
+    const marks = await projections.raiseMarks([{ projectId, from: projected + 1, to: last.to_seq }]);
+    // Readers find no way from the former mark to the log: they are to see this one at once.
+    if (isBehindLog) await projections.settle();
     repaired += last.to_seq - projected;
     log.debug({ project_id: projectId, to_seq: last.to_seq }, "projection repaired");
     if (entries.length < bounds.entriesPerRead) return repaired;
     const now = marks.get(projectId);
     mark = { epoch: first.epoch, logStart: mark?.logStart ?? 1, projectedSeq: Math.max(now ?? 0, last.to_seq) };
   }
+}
+
+/** Of a project whose document is not there; without it, where the log begins is only in the log. */
+function createMark(projectId: string, first: Entry, projections: Projections): Promise<void> {
+  return projections.createMark(projectId, { epoch: first.epoch, logStart: first.from_seq }, first.at);
+}
+
+async function copyBase(projectId: string, { base, projections, log }: Options): Promise<void> {
+  log.info({ project_id: projectId }, "documents are made anew from the base of the log");
+  for await (const batch of base.readAll(projectId)) await projections.write(batch);
+  await projections.settle();
 }
 
 /** The repair pass over every project that has a log, or those of them that are wanted. */

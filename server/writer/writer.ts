@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { refuse } from "../../shared/errors.ts";
+import { type Refusal, refuse } from "../../shared/errors.ts";
 import type { Limits } from "../../shared/limits.ts";
 import type { BOUNDS } from "../bounds.ts";
 import type { Answer, Command } from "../domain/commands.ts";
@@ -15,7 +15,7 @@ import type { Project } from "./project.ts";
 import type { ProjectedMarks } from "./projected-marks.ts";
 import type { Projector } from "./projector.ts";
 import type { Projects } from "./projects.ts";
-import { settleAppend } from "./uncertain-append.ts";
+import { settleAppend, type Uncertainty } from "./uncertain-append.ts";
 
 interface Options {
   readonly hubId: string;
@@ -29,6 +29,12 @@ interface Options {
   readonly clock: Clock;
   readonly log: Logger;
 }
+
+const UNKNOWN_OUTCOME: Refusal = {
+  code: "UNAVAILABLE",
+  message: "the database did not answer in time; outcome unknown, retry with the same op",
+  retry_after_ms: 1_000,
+};
 
 /**
  * The path of a change: queue → decide → append → apply → project → answer.
@@ -185,7 +191,7 @@ export class Writer {
     const answer = this.#options.changeLog.append(commits.map((commit) => commit.entry));
     const outcomes = await this.#pace.follow(publishes, answer);
     commits.forEach((commit, index) => {
-      this.#concludeSafely(commit, outcomes[index] ?? "unknown");
+      this.#safely(commit, () => this.#conclude(commit, outcomes[index] ?? "unknown"));
     });
     this.#schedule();
   }
@@ -204,7 +210,7 @@ export class Writer {
         this.#wait(project, untilTurn);
         continue;
       }
-      if (monotonic - project.headConfirmedAt > bounds.headConfirmedMs) {
+      if (!project.isHeadRecent(clock)) {
         project.appending = true;
         void this.#release(project, () => this.#options.projects.catchUp(project));
         continue;
@@ -263,9 +269,9 @@ export class Writer {
   }
 
   /** One project's bug must not keep the others from their answers. */
-  #concludeSafely(commit: Commit & { readonly entry: Entry }, outcome: AppendOutcome): void {
+  #safely(commit: Commit, conclude: () => void): void {
     try {
-      this.#conclude(commit, outcome);
+      conclude();
     } catch (error) {
       this.#options.log.error({ err: error, project_id: commit.project.id }, "a commit could not be concluded");
     }
@@ -274,7 +280,8 @@ export class Writer {
   #conclude(commit: Commit & { readonly entry: Entry }, outcome: AppendOutcome): void {
     switch (outcome) {
       case "committed":
-        this.#committed(commit);
+        if (commit.project.isHeadRecent(this.#options.clock)) this.#committed(commit);
+        else void this.#settle(commit, "late");
         return;
       case "taken":
       case "unknown":
@@ -299,7 +306,7 @@ export class Writer {
     // catchUp may have read this very entry before its own answer came.
     project.projectionBegins(entry.from_seq);
     if (entry.from_seq === project.head.seq + 1) projects.apply(project, entry, commit.bytes, commit.drafts);
-    project.headConfirmedAt = clock.monotonic();
+    project.confirmHead(clock);
     project.appending = false;
     this.#markReady(project);
     if (entry.from_seq === 1) void this.#createMark(entry);
@@ -313,11 +320,18 @@ export class Writer {
     });
   }
 
-  async #settle(commit: Commit & { readonly entry: Entry }, outcome: "taken" | "unknown"): Promise<void> {
+  async #settle(commit: Commit & { readonly entry: Entry }, outcome: Uncertainty): Promise<void> {
     const isStopped = () => this.#stopped;
     const settled = await settleAppend(commit, outcome, { ...this.#options, isStopped });
-    if (settled === "committed") this.#concludeSafely(commit, settled);
+    if (settled === "committed") this.#safely(commit, () => this.#committed(commit));
     else if (settled === "lost") this.#lost(commit);
+    else if (settled === "forgotten") this.#forgotten(commit);
+  }
+
+  /** Whether it was applied before it was trimmed, nobody can tell any more; whoever still waits asks by its op. */
+  #forgotten(commit: Commit): void {
+    for (const { job } of commit.jobs) job.settle(refused(UNKNOWN_OUTCOME));
+    this.#lost(commit);
   }
 
   /** Decided again on the new head, together with what has come meanwhile. */
@@ -352,7 +366,7 @@ export class Writer {
 
   async #createMark(entry: Entry): Promise<void> {
     try {
-      await this.#options.projections.createMark(entry.project_id, entry.epoch, entry.at);
+      await this.#options.projections.createMark(entry.project_id, { epoch: entry.epoch, logStart: 1 }, entry.at);
     } catch (error) {
       this.#options.log.warn({ err: error, project_id: entry.project_id }, "project document not made; repair will");
     }
@@ -411,11 +425,7 @@ export class Writer {
         refused(
           job.hasLostRace && !job.mayBeApplied
             ? { code: "OVERLOADED", message: "other hubs were faster each time", retry_after_ms: 500 }
-            : {
-                code: "UNAVAILABLE",
-                message: "the database did not answer in time; outcome unknown, retry with the same op",
-                retry_after_ms: 1_000,
-              },
+            : UNKNOWN_OUTCOME,
         ),
       );
     }

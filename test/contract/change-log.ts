@@ -90,7 +90,33 @@ export function changeLogContract(name: string, fresh: () => Promise<ChangeLog>)
       await fill();
       expect(await log.readAfterOfSessions("p", 0, ["a"])).toEqual(ENTRIES.slice(0, 2));
       expect(await log.readAfterOfSessions("p", 1, ["a", "c"])).toEqual(ENTRIES.slice(1));
-      expect(await log.readAfterOfSessions("p", 0, ["nobody"])).toEqual([]);
+      expect(await log.readAfterOfSessions("p", 2, ["nobody"])).toEqual([]);
+    });
+
+    test("the entry right after comes whatever it touches, as a proof that the log reaches back", async () => {
+      await fill();
+      expect(await log.readAfterOfSessions("p", 0, ["nobody"])).toEqual(ENTRIES.slice(0, 1));
+      expect(await log.readAfterOfSessions("p", 0, ["c"])).toEqual([ENTRIES[0], ENTRIES[2]]);
+    });
+
+    test("what is before a seq is removed, of this project alone", async () => {
+      await fill();
+      const q = entryOf([creation(1, "a", "q")], { project_id: "q" });
+      await log.append([q]);
+      await log.deleteBefore("p", 4);
+      expect(await log.readAfter("p", 0, 10)).toEqual(ENTRIES.slice(2));
+      expect(await log.readHead("p")).toMatchObject({ seq: 4 });
+      expect(await log.readAfter("q", 0, 10)).toEqual([q]);
+      expect(await log.readHolding("p", 1)).toBeUndefined();
+      expect(await log.readSpan("p", 3)).toBeUndefined();
+    });
+
+    test("a range and its spans are the entries that begin in it", async () => {
+      await fill();
+      const range: Entry[] = [];
+      for await (const entries of log.readRange("p", 1, 3)) range.push(...entries);
+      expect(range).toEqual(ENTRIES.slice(1, 2));
+      expect(await log.readSpan("p", 3)).toEqual({ from_seq: 2, to_seq: 3, at: ENTRIES[1]?.at });
     });
 
     test("projects whose log goes on are found once each", async () => {

@@ -1,9 +1,11 @@
+import { MemoryBase } from "../../server/memory/base.ts";
 import { MemoryBeats } from "../../server/memory/beats.ts";
 import { MemoryChangeLog } from "../../server/memory/change-log.ts";
 import { MemoryHeldSessions } from "../../server/memory/held-sessions.ts";
 import { MemoryHubs } from "../../server/memory/hubs.ts";
 import { MemoryLostSessions } from "../../server/memory/lost-sessions.ts";
 import { MemoryProjections } from "../../server/memory/projections.ts";
+import { baseContract } from "./base.ts";
 import { beatsContract } from "./beats.ts";
 import { changeLogContract } from "./change-log.ts";
 import { heldSessionsContract } from "./held-sessions.ts";
@@ -11,6 +13,7 @@ import { hubsContract } from "./hubs.ts";
 import { lostSessionsContract } from "./lost-sessions.ts";
 import { projectionsContract } from "./projections.ts";
 
+baseContract("memory", async () => new MemoryBase());
 changeLogContract("memory", async () => new MemoryChangeLog());
 projectionsContract("memory", async () => new MemoryProjections());
 lostSessionsContract("memory", async () => {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { MongoBase } from "../../server/mongo/base.ts";
 import { MongoBeats } from "../../server/mongo/beats.ts";
 import { MongoChangeLog } from "../../server/mongo/change-log.ts";
 import { connectMongo } from "../../server/mongo/connection.ts";
@@ -13,6 +14,7 @@ import { MongoProjections } from "../../server/mongo/projections.ts";
 import { freshDatabase } from "../support/database.ts";
 import { QUIET } from "../support/entries.ts";
 import { eventually } from "../support/eventually.ts";
+import { baseContract } from "./base.ts";
 import { beatsContract } from "./beats.ts";
 import { changeLogContract } from "./change-log.ts";
 import { heldSessionsContract } from "./held-sessions.ts";
@@ -38,11 +40,23 @@ afterAll(async () => {
 /** The same database with all its indexes, emptied. */
 async function emptied() {
   const db = databaseOf(connection);
-  for (const name of ["log", "sessions", "tasks", "projects", "beats", "hubs", "keys", "key_uses"])
-    await db.collection(name).deleteMany({});
+  const kept = [
+    "log",
+    "sessions",
+    "tasks",
+    "base_sessions",
+    "base_tasks",
+    "projects",
+    "beats",
+    "hubs",
+    "keys",
+    "key_uses",
+  ];
+  for (const name of kept) await db.collection(name).deleteMany({});
   return db;
 }
 
+baseContract("MongoDB", async () => new MongoBase(await emptied()));
 changeLogContract("MongoDB", async () => new MongoChangeLog(await emptied(), QUIET));
 projectionsContract("MongoDB", async () => new MongoProjections(await emptied()));
 lostSessionsContract("MongoDB", async () => {

@@ -91,9 +91,12 @@ export function projectionsContract(name: string, fresh: () => Promise<Projectio
     test("marks begin at 0, are made once and rise contiguously only", async () => {
       expect(await projections.readMark("p")).toBeUndefined();
       expect(await projections.raiseMarks([{ projectId: "p", from: 1, to: 2 }])).toEqual(new Map());
-      await projections.createMark("p", "e", atSecond(0));
-      await projections.createMark("p", "other", atSecond(1));
-      expect(await projections.readMark("p")).toEqual({ epoch: "e", projectedSeq: 0, logStart: 1 });
+      await projections.createMark("p", { epoch: "e", logStart: 1 }, atSecond(0));
+      await projections.raiseLogStart("p", 9);
+      await projections.raiseLogStart("p", 4);
+      expect((await projections.readMark("p"))?.logStart).toBe(9);
+      await projections.createMark("p", { epoch: "other", logStart: 1 }, atSecond(1));
+      expect(await projections.readMark("p")).toEqual({ epoch: "e", projectedSeq: 0, logStart: 9 });
       const raise = async (from: number, to: number) =>
         (await projections.raiseMarks([{ projectId: "p", from, to }])).get("p");
       expect(await raise(2, 3)).toBe(0);

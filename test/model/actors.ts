@@ -220,13 +220,10 @@ export class Agent {
     let { results } = answer;
     if (answer.duplicate) {
       try {
-        const read = originalResults(hub.core.repair.changeLog, answer).then((original) => {
-          if (original === undefined)
-            throw new Error(`op ${request.op} is a duplicate, but its entry is not in the log`);
-          return original;
-        });
+        const read = originalResults(hub.core.repair.changeLog, answer).then((original) => original ?? "trimmed");
         const original = await this.#world.orNever(hub, read);
         if (original === undefined) return false;
+        if (original === "trimmed") return await this.#isTrimmed(request, answer);
         results = original;
       } catch (error) {
         if (String(error).includes("simulated")) return false;
@@ -234,6 +231,14 @@ export class Agent {
       }
     }
     this.#world.acked(request, answer.seq, results);
+    return true;
+  }
+
+  /** [P13] Without its results, since its entry is trimmed. */
+  async #isTrimmed(request: Request, { seq }: Answer): Promise<true> {
+    const logStart = (await this.#world.projections.readMark(request.projectId))?.logStart ?? 1;
+    if (seq >= logStart) throw new Error(`op ${request.op} is a duplicate, but its entry ${seq} is not in the log`);
+    request.unknown = true;
     return true;
   }
 }

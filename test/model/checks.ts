@@ -1,12 +1,18 @@
 import { deepEqual } from "node:assert/strict";
+import { BOUNDS } from "../../server/bounds.ts";
 import { foldChange } from "../../server/domain/fold.ts";
 import { type Entry, Family } from "../../server/domain/records.ts";
-import type { MemoryChangeLog } from "../../server/memory/change-log.ts";
-import type { MemoryProjections } from "../../server/memory/projections.ts";
+import { Checkpoints } from "../../server/history/checkpoints.ts";
+import { buildSnapshotAt } from "../../server/history/project-at.ts";
+import type { MemoryBase } from "../../server/memory/base.ts";
+import { MemoryProjections } from "../../server/memory/projections.ts";
 import type { Project } from "../../server/writer/project.ts";
+import { repairProject } from "../../server/writer/repair.ts";
+import { QUIET } from "../support/entries.ts";
 import type { Request } from "./actors.ts";
 import type { Follower } from "./follower.ts";
 import { HUB_DEATH_MS, LEASE } from "./sim-hub.ts";
+import type { WholeLog } from "./whole-log.ts";
 
 /** [D3] [D4] Numbers of changes and versions have no hole, times do not go back, one epoch. */
 export function checkLog(entries: readonly Entry[]): void {
@@ -169,6 +175,38 @@ export function checkVisible(
   }
 }
 
+/**
+ * [D130] The base and the log after it are the whole log: documents made of them alone equal the fold of everything, and
+ * so does every state that is not trimmed.
+ */
+export async function checkPast(
+  projectId: string,
+  entries: readonly Entry[],
+  { changeLog, projections, base }: { changeLog: WholeLog; projections: MemoryProjections; base: MemoryBase },
+): Promise<void> {
+  const fresh = new MemoryProjections();
+  const repair = { changeLog, base, projections: fresh, log: QUIET, bounds: BOUNDS, primaryChanges: () => 0 };
+  await repairProject(projectId, repair);
+  await checkDocuments(projectId, entries, fresh);
+  const { logStart = 1, epoch = "" } = (await projections.readMark(projectId)) ?? {};
+  const headSeq = entries.at(-1)?.to_seq ?? 0;
+  const checkpoints = new Checkpoints({ ...BOUNDS, checkpointChanges: 5 } as unknown as typeof BOUNDS);
+  for (let seq = logStart - 1; seq <= headSeq; seq++) {
+    const place = { seq, time: "1970-01-02T00:00:00.000Z", epoch, logStart };
+    const isOver = () => false;
+    const built = await buildSnapshotAt(projectId, place, { changeLog, base, checkpoints, isOver, bounds: BOUNDS });
+    // A crash left the base ahead of the log's start.
+    if (built === "trimmed") continue;
+    if (typeof built === "string") throw new Error(`the state at ${seq} is ${built}, the log begins at ${logStart}`);
+    const families = [...foldAll(entries, seq).values()];
+    const byKey = (a: object, b: object) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1);
+    const folded = families.flatMap(({ session, tasks }) =>
+      [session, ...tasks.values()].map((one) => one?.entity ?? {}),
+    );
+    deepEqual([...built.sessions, ...built.tasks].sort(byKey), folded.sort(byKey), `${projectId} at ${seq}`);
+  }
+}
+
 /** What a hub has cached is the state at its head. */
 export function checkCaches(project: Project | undefined, entries: readonly Entry[]): void {
   if (project === undefined) return;
@@ -182,9 +220,9 @@ export function checkCaches(project: Project | undefined, entries: readonly Entr
 }
 
 /** [D2] [D5] [D8] What was acked is in the log once, as it was acked; what was not, at most once; what was refused, never. */
-export function checkRequests(requests: readonly Request[], changeLog: MemoryChangeLog): void {
+export function checkRequests(requests: readonly Request[], changeLog: WholeLog): void {
   for (const request of requests) {
-    const entries = changeLog.entries(request.projectId).flatMap((entry) => {
+    const entries = changeLog.whole(request.projectId).flatMap((entry) => {
       const changes = entry.changes.filter(
         (change) =>
           change.session_id === request.sessionId &&

@@ -130,7 +130,9 @@ export class FaultyChangeLog implements ChangeLog {
     const { faults } = this.#wire;
     if (this.#wire.chance(faults.appendLost)) return "unknown";
     if (this.#wire.chance(faults.appendLate)) {
-      void this.#wire.sleepUpTo(60).then(() => this.#log.append([entry]));
+      // Perhaps when what had its place is trimmed.
+      const ms = this.#wire.chance(0.1) ? 2_000 : 60;
+      void this.#wire.sleepUpTo(ms).then(() => this.#log.append([entry]));
       return "unknown";
     }
     const [outcome = "unknown"] = await this.#log.append([entry]);
@@ -167,14 +169,21 @@ export class FaultyChangeLog implements ChangeLog {
   }
 
   async *readRange(projectId: string, after: number, to: number) {
-    await this.#wire.pass();
-    for await (const entries of this.#log.readRange(projectId, after, to)) yield this.#lag.visible(entries);
+    yield await this.#wire.read(async () => {
+      const entries: Entry[] = [];
+      for await (const slice of this.#log.readRange(projectId, after, to)) entries.push(...slice);
+      return this.#lag.visible(entries);
+    });
   }
 
   readAfterOfSessions(projectId: string, seq: number, sessionIds: readonly string[]) {
     return this.#wire.read(async () =>
       this.#lag.visible(await this.#log.readAfterOfSessions(projectId, seq, sessionIds)),
     );
+  }
+
+  deleteBefore(projectId: string, seq: number) {
+    return this.#wire.read(() => this.#log.deleteBefore(projectId, seq));
   }
 
   findAhead(heads: Parameters<ChangeLog["findAhead"]>[0]) {
@@ -228,8 +237,16 @@ export class FaultyProjections implements Projections {
     return this.#wire.read(() => this.#projections.readProjectedSeqs(projectIds));
   }
 
-  createMark(projectId: string, epoch: string, createdAt: string) {
-    return this.#raise(() => this.#projections.createMark(projectId, epoch, createdAt));
+  createMark(...given: Parameters<Projections["createMark"]>) {
+    return this.#raise(() => this.#projections.createMark(...given));
+  }
+
+  raiseLogStart(projectId: string, logStart: number) {
+    return this.#raise(async () => {
+      // What is about to be lost never gets a majority.
+      while (this.#durable() !== undefined) await this.#wire.sleepUpTo(5);
+      await this.#projections.raiseLogStart(projectId, logStart);
+    });
   }
 
   raiseMarks(ranges: Parameters<Projections["raiseMarks"]>[0]) {

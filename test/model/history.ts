@@ -1,6 +1,6 @@
 import type { Answer, Command } from "../../server/domain/commands.ts";
 import { LOCAL_FAN_OUT } from "../../server/local-fan-out.ts";
-import { MemoryChangeLog } from "../../server/memory/change-log.ts";
+import { MemoryBase } from "../../server/memory/base.ts";
 import { MemoryHubs } from "../../server/memory/hubs.ts";
 import { MemoryProjections } from "../../server/memory/projections.ts";
 import type { Logger } from "../../server/ports.ts";
@@ -14,6 +14,7 @@ import {
   checkFollower,
   checkLog,
   checkMarks,
+  checkPast,
   checkRequests,
   checkSilent,
   checkVerdicts,
@@ -24,6 +25,7 @@ import { FaultyBus } from "./faulty-bus.ts";
 import { type Faults, MajorityLag, NO_FAULTS, Wire } from "./faulty-ports.ts";
 import { Follower } from "./follower.ts";
 import { SimHub } from "./sim-hub.ts";
+import { WholeLog } from "./whole-log.ts";
 
 const PROJECTS = ["p1", "p2"];
 
@@ -34,7 +36,8 @@ const LIMIT_MS = 60_000;
 export class World {
   readonly time = new VirtualTime();
   readonly random: Random;
-  readonly changeLog = new MemoryChangeLog();
+  readonly changeLog = new WholeLog();
+  readonly base = new MemoryBase();
   readonly projections = new MemoryProjections();
   readonly requests: Request[] = [];
   /** When each hub heard of the owner of a session: see `signKey`. */
@@ -87,14 +90,15 @@ export class World {
     await this.#settle(followers);
     this.#throwErrors();
     for (const projectId of PROJECTS) {
-      const entries = this.changeLog.entries(projectId);
+      const entries = this.changeLog.whole(projectId);
       checkLog(entries);
+      await checkPast(projectId, entries, this);
       checkVerdicts(entries, this);
       await checkDocuments(projectId, entries, this.projections);
       for (const hub of this.#hubs) if (!hub.isDead) checkCaches(hub.core.projects.known(projectId), entries);
     }
     checkRequests(this.requests, this.changeLog);
-    for (const follower of followers) checkFollower(follower, this.changeLog.entries(follower.projectId));
+    for (const follower of followers) checkFollower(follower, this.changeLog.whole(follower.projectId));
   }
 
   /** Heals the database, waits until every hub is at rest and every viewer has had time to hear of it. */
@@ -102,7 +106,7 @@ export class World {
     this.faults = NO_FAULTS;
     if (this.#hubs.every((hub) => hub.isDead)) await this.#startHub();
     await this.time.sleep(1_500);
-    for (const projectId of PROJECTS) checkSilent(this.changeLog.entries(projectId));
+    for (const projectId of PROJECTS) checkSilent(this.changeLog.whole(projectId));
     for (const hub of this.#hubs) {
       if (!hub.isDead && hub.core.writer.openJobs > 0)
         throw new Error(`${hub.core.writer.openJobs} requests were never answered`);
@@ -155,6 +159,7 @@ export class World {
       time: this.time,
       changeLog: this.changeLog,
       projections: this.projections,
+      base: this.base,
       lag: this.#lag,
       durable: () => this.#durable,
       fanOut: this.#bus?.connect(wire) ?? LOCAL_FAN_OUT,
@@ -261,7 +266,7 @@ export class World {
   /** REST must show what was acked, the moment it is acked. */
   checkVisible(projectId: string, answer: Answer): void {
     if (this.#rolledBack) return;
-    const entries = this.changeLog.entries(projectId);
+    const entries = this.changeLog.whole(projectId);
     checkMarks(projectId, entries, this.projections);
     const sessionId = answer.session.entity.session_id;
     const changed = answer.results.filter((result) => result.changed && !answer.duplicate);

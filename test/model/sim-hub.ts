@@ -1,17 +1,20 @@
 import { BOUNDS as ALL_BOUNDS } from "../../server/bounds.ts";
 import type { Answer, Command } from "../../server/domain/commands.ts";
 import { OtherHubs } from "../../server/liveness/other-hubs.ts";
+import type { MemoryBase } from "../../server/memory/base.ts";
 import type { MemoryChangeLog } from "../../server/memory/change-log.ts";
 import { MemoryHeldSessions } from "../../server/memory/held-sessions.ts";
 import type { MemoryHubs } from "../../server/memory/hubs.ts";
 import type { MemoryProjections } from "../../server/memory/projections.ts";
 import type { FanOut, HeldSessions, Hubs, Logger } from "../../server/ports.ts";
+import { Retention } from "../../server/retention/retention.ts";
 import type { Outcome } from "../../server/writer/outcome.ts";
 import { repairAll } from "../../server/writer/repair.ts";
 import type { Session } from "../../shared/entities.ts";
 import { sessionKey } from "../../shared/ids.ts";
 import { Core } from "../support/core.ts";
 import type { VirtualTime } from "../support/virtual-time.ts";
+import { FaultyBase } from "./faulty-base.ts";
 import { FaultyChangeLog, FaultyProjections, type MajorityLag, type Wire } from "./faulty-ports.ts";
 
 /** After how long without a rise of its row a hub is dead. */
@@ -36,7 +39,13 @@ const BOUNDS = {
   familiesPerLoad: 2,
   entriesPerRead: 4,
   idleProjectMs: 150,
-  headConfirmedMs: 400,
+  headConfirmedMs: 200,
+  trimSweepMs: 40,
+  trimChanges: 4,
+  trimPauseMs: 1,
+  trimPauseFactor: 1,
+  trimSlowMs: 60,
+  trimSlowPauseMs: 30,
   projectionBatch: 3,
   projectedRanges: 3,
   raiseProjectedMs: 40,
@@ -66,10 +75,15 @@ const LIMITS = { snapshot_page: 2, replay_changes: 20 };
 /** Short, so that agents fall silent for longer. */
 export const LEASE = { ttlMs: 100, graceMs: 60 };
 
+/** Changes of a project that its log keeps, and the age below which nothing goes: more than a hub trusts a head. */
+const KEPT_CHANGES = 6;
+const YOUNGEST_MS = 500;
+
 interface Shared {
   readonly time: VirtualTime;
   readonly changeLog: MemoryChangeLog;
   readonly projections: MemoryProjections;
+  readonly base: MemoryBase;
   readonly lag: MajorityLag;
   /** What majority reads of documents see, when that is not all of them. */
   readonly durable: () => MemoryProjections | undefined;
@@ -86,6 +100,7 @@ export class SimHub {
   readonly died: Promise<void>;
   readonly core: Core;
   readonly #others: OtherHubs;
+  readonly #retention: Retention;
   /** Sessions that are open on a connection here, and on which. */
   readonly #open = new Map<string, object>();
   readonly #wire: Wire;
@@ -97,17 +112,26 @@ export class SimHub {
       this.#die = resolve;
     });
     this.#wire = wire;
+    const ports = {
+      changeLog: new FaultyChangeLog(shared.changeLog, wire, shared.lag),
+      projections: new FaultyProjections(shared.projections, wire, shared.durable),
+      base: new FaultyBase(shared.base, wire),
+    };
     this.core = new Core({
       hubId,
       time,
-      changeLog: new FaultyChangeLog(shared.changeLog, wire, shared.lag),
-      projections: new FaultyProjections(shared.projections, wire, shared.durable),
+      ...ports,
       bounds: BOUNDS,
       limits: LIMITS,
       fanOut: shared.fanOut,
       log,
       leaseTerms: () => LEASE,
       isOpen: (projectId, sessionId) => this.#open.has(sessionKey(projectId, sessionId)),
+    });
+    // All hubs trim all projects, so that they meet.
+    this.#retention = new Retention({
+      ...{ ...ports, logDays: 0, logChanges: KEPT_CHANGES, isMine: () => true, clock: time, log },
+      bounds: { ...ALL_BOUNDS, ...BOUNDS, trimYoungestMs: YOUNGEST_MS } as unknown as typeof ALL_BOUNDS,
     });
     this.#others = new OtherHubs({
       ...{ hubId, clock: time, log, bounds: { ...ALL_BOUNDS, ...BOUNDS } as typeof ALL_BOUNDS, ...LEASE },
@@ -158,6 +182,7 @@ export class SimHub {
     this.#wire.isCut = true;
     this.#die();
     this.core.stop();
+    void this.#retention.stop();
   }
 }
 

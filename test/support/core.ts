@@ -9,7 +9,8 @@ import { ActiveTime } from "../../server/liveness/active-time.ts";
 import { LeaseSweep } from "../../server/liveness/lease-sweep.ts";
 import { Leases } from "../../server/liveness/leases.ts";
 import { LOCAL_FAN_OUT } from "../../server/local-fan-out.ts";
-import type { ChangeLog, FanOut, Logger, Projections } from "../../server/ports.ts";
+import { MemoryBase } from "../../server/memory/base.ts";
+import type { Base, ChangeLog, FanOut, Logger, Projections } from "../../server/ports.ts";
 import type { Outcome } from "../../server/writer/outcome.ts";
 import { ProjectedMarks } from "../../server/writer/projected-marks.ts";
 import { ProjectionWatch } from "../../server/writer/projection-watch.ts";
@@ -25,6 +26,8 @@ interface Options {
   readonly time: VirtualTime;
   readonly changeLog: ChangeLog;
   readonly projections: Projections;
+  /** What trimming has folded; none, unless told. */
+  readonly base?: Base;
   readonly bounds?: Partial<{ readonly [K in keyof typeof BOUNDS]: number }>;
   readonly limits?: Partial<Limits>;
   readonly log?: Logger;
@@ -58,6 +61,7 @@ export class Core {
   readonly repair: {
     readonly changeLog: ChangeLog;
     readonly projections: Projections;
+    readonly base: Base;
     readonly primaryChanges: () => number;
     readonly log: Logger;
     readonly bounds: typeof BOUNDS;
@@ -71,6 +75,7 @@ export class Core {
   constructor({ hubId, time, changeLog, projections, ...options }: Options) {
     const bounds = { ...BOUNDS, ...options.bounds } as typeof BOUNDS;
     const limits: Limits = { ...DEFAULT_LIMITS, ...options.limits };
+    const base = options.base ?? new MemoryBase();
     const common = { changeLog, projections, clock: time, log: options.log ?? QUIET, bounds };
     const projects = new Projects(common);
     const marks = new ProjectedMarks(common);
@@ -92,7 +97,7 @@ export class Core {
       isOpen: options.isOpen ?? (() => true),
     });
     projects.onEntry((project, entry) => this.leases.onEntry(project, entry));
-    this.#projectionWatch = new ProjectionWatch({ ...common, projects, projector, marks, primaryChanges });
+    this.#projectionWatch = new ProjectionWatch({ ...common, base, projects, projector, marks, primaryChanges });
     const fanOut = options.fanOut ?? LOCAL_FAN_OUT;
     this.fanOut = fanOut;
     this.headWatch = new HeadWatch({ ...common, projects, isLive: () => fanOut.state.mode === "live" });
@@ -104,7 +109,7 @@ export class Core {
     fanOut.onEntry((entry, bytes) => this.arrivals.onEntry(entry, bytes));
     this.snapshots = new Snapshots({ ...common, pageSize: limits.snapshot_page });
     this.following = { projects, snapshots: this.snapshots, replays: new Replays(common), limits, bounds };
-    this.repair = { changeLog, projections, primaryChanges, log: common.log, bounds };
+    this.repair = { changeLog, projections, base, primaryChanges, log: common.log, bounds };
   }
 
   submit(projectId: string, command: Command): Promise<Outcome<Answer>> {

@@ -41,17 +41,28 @@ export class SchemaBook {
   #pointed(node: unknown): unknown {
     if (Array.isArray(node)) return node.map((item) => this.#pointed(item));
     if (typeof node !== "object" || node === null) return node;
-    return Object.fromEntries(
+    const pointed = Object.fromEntries(
       Object.entries(node).map(([key, value]) =>
         key === "$ref" && typeof value === "string"
           ? [key, value.replace("#/$defs/", this.#prefix)]
           : [key, this.#pointed(value)],
       ),
     );
+    return "properties" in pointed && pointed.type === "object" ? { ...pointed, properties: told(pointed) } : pointed;
   }
 }
 
 const UNTOLD = "a schema that is checked by code needs its JSON Schema in names.ts";
+
+/** The fields of an object with what they mean, where they do not say it themselves. */
+function told({ properties }: JsonSchema): JsonSchema {
+  return Object.fromEntries(
+    Object.entries(properties as Record<string, JsonSchema>).map(([name, field]) => {
+      const description = field.description ?? GLOSSARY[name];
+      return [name, description === undefined ? field : { ...field, description }];
+    }),
+  );
+}
 
 /** What zod cannot say, and what it says too much. */
 function tidy(schema: JsonSchema): void {
@@ -69,8 +80,4 @@ function tidy(schema: JsonSchema): void {
   // That arrays are not to be changed is a matter of our own types.
   delete schema.readOnly;
   if (schema.maximum === Number.MAX_SAFE_INTEGER) delete schema.maximum;
-  for (const [name, property] of Object.entries((schema.properties ?? {}) as Record<string, JsonSchema>)) {
-    const words = GLOSSARY[name];
-    if (words !== undefined) property.description ??= words;
-  }
 }
