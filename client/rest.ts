@@ -2,12 +2,12 @@
 // wherever that is there (Node 18 and newer, browsers). A method for each route, under the name that openapi.json gives it.
 
 import type { z } from "zod";
-import type { Change, Session, Task } from "../shared/entities.ts";
+import type { Session, Task } from "../shared/entities.ts";
 import type { SnapshotPage } from "../shared/messages/project-snapshot.ts";
 import type { HistoryQuery, RecordedChange, RecordedChangePage } from "../shared/rest/changes.ts";
 import type { KeyRequest, KeyView, NewKey, RotateRequest } from "../shared/rest/keys.ts";
 import type { Alive, DrainProgress, DrainRequest, Ready } from "../shared/rest/operations.ts";
-import type { ChangesPage } from "../shared/rest/projects.ts";
+import type { ChangesPage, ProjectPage, ProjectsQuery, ProjectView } from "../shared/rest/projects.ts";
 import type {
   NewSession,
   ProjectQuery,
@@ -132,6 +132,14 @@ export class RestClient {
     return this.#edit("PATCH", ["sessions", sessionId, "tasks", taskId], patch, how);
   }
 
+  listProjects(query: Query<typeof ProjectsQuery> = {}): Paged<ProjectView, ProjectPage> {
+    return this.#list<ProjectPage>(["projects"], query);
+  }
+
+  getProject(projectId: string): Promise<ProjectView> {
+    return this.#ask({ path: ["projects", projectId] });
+  }
+
   /** All of it, at one seq. */
   async getSnapshot(projectId: string, query: Partial<At> = {}): Promise<ProjectState> {
     const path = ["projects", projectId, "snapshot"];
@@ -154,8 +162,8 @@ export class RestClient {
   listProjectChanges(
     projectId: string,
     { since, limit }: { readonly since?: string; readonly limit?: number } = {},
-  ): Paged<Change, ChangesPage> {
-    return new Paged<Change, ChangesPage>(async (after) => {
+  ): Paged<RecordedChange, ChangesPage> {
+    return new Paged<RecordedChange, ChangesPage>(async (after) => {
       if (after?.length === 0) return undefined;
       return this.#ask({ path: ["projects", projectId, "changes"], query: { since: after?.next ?? since, limit } });
     });

@@ -51,6 +51,17 @@ export const BOUNDS = {
   idleProjectMs: 5 * 60_000,
   /** A writer whose head was confirmed longer ago reads it again before it appends (retention may have trimmed). */
   headConfirmedMs: 10 * 60_000,
+  /**
+   * How often the counts of projects are written down, and how many at once; of how many projects a hub holds them (a few
+   * hundred bytes each); and over how many changes of the log they are moved before looking at every session is cheaper.
+   */
+  countsSaveMs: 5_000,
+  countsPerSave: 500,
+  countedProjects: 10_000,
+  countedFromLog: 50_000,
+  /** Whose work stands still was heard of since; and so many of them are looked at. */
+  stillSinceMs: 10 * 60_000,
+  stillSessions: 10_000,
   /** Documents in one projection round. */
   projectionBatch: 1_000,
   /** How often `projected_seq` is raised. */

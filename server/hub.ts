@@ -3,6 +3,7 @@ import { DEFAULT_LIMITS, type Limits } from "../shared/limits.ts";
 import { BOUNDS } from "./bounds.ts";
 import { SystemClock } from "./clock.ts";
 import type { Config } from "./config.ts";
+import { ProjectCounts } from "./counting/project-counts.ts";
 import { HttpCounts } from "./counts/http.ts";
 import { Origins } from "./domain/origins.ts";
 import { SessionTokens } from "./domain/session-token.ts";
@@ -161,6 +162,10 @@ async function open(options: HubOptions, onStop: OnStop) {
   onPrimaryChange = () => projectionWatch.onPrimaryChange();
   onStop("projection watch", () => projectionWatch.stop());
 
+  const projectCounts = new ProjectCounts({ store: ports.counts, changeLog, projections, projects, log, bounds });
+  projects.onEntry((project, entry) => projectCounts.onEntry(project, entry));
+  onStop("counts of projects", () => projectCounts.stop());
+
   const keys = await wireKeys({ config, given: options.keys, store: ports.keys, clock, log, bounds }, onStop);
 
   const { tokenSecret: secret } = stores;
@@ -238,7 +243,7 @@ async function open(options: HubOptions, onStop: OnStop) {
     ...{ hubId, clock, log, bounds, liveness, onEnd: options.onEnd },
     underWay: () => Math.max(writer.openJobs, gateway.unanswered),
     connections: () => gateway.connections,
-    writeBack: () => Promise.all([heartbeats.writeBack(), marks.raise()]),
+    writeBack: () => Promise.all([heartbeats.writeBack(), marks.raise(), projectCounts.save()]),
   });
   const history = new History({ changeLog, projections, base, queries, snapshots, clock, bounds });
   const following = { projects, snapshots, replays: new Replays({ changeLog, bounds }), limits, bounds };
@@ -260,8 +265,10 @@ async function open(options: HubOptions, onStop: OnStop) {
     projects,
     snapshots,
     history,
+    projectCounts,
     heartbeats,
     stalledAfterMs: config.STALLED_AFTER_MS,
+    bounds,
     queries,
     followProject: (request) =>
       followProject({ following, rooms, isDraining, streams, admit: () => gateway.admit() }, request),

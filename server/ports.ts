@@ -2,6 +2,7 @@ import type { HeartbeatInfo } from "../shared/messages/frames.ts";
 import type { Role } from "./domain/access.ts";
 import type { ProjectScope } from "./domain/project-scope.ts";
 import type { Entry, Family, Head, SessionRecord, TaskRecord } from "./domain/records.ts";
+import type { Counts, Standing } from "./domain/standing.ts";
 
 /**
  * What the core needs from outside, in its own words: no driver type appears here. Real adapters are in mongo/;
@@ -119,6 +120,24 @@ export interface Base {
   readAll(projectId: string): AsyncIterable<ProjectionBatch>;
 }
 
+/** How many sessions of a project stood where when its log ended at this seq. */
+export interface ProjectCount {
+  readonly epoch: string;
+  readonly seq: number;
+  readonly counts: Counts;
+}
+
+/** Counts that were written down, to go on from: any of them is true for its epoch and seq. */
+export interface CountStore {
+  read(projectIds: readonly string[]): Promise<ReadonlyMap<string, ProjectCount>>;
+  /** Replaces what stands there for an earlier seq. */
+  write(counts: ReadonlyMap<string, ProjectCount>): Promise<void>;
+  /** Every session of a project as its document says, with the seq of its last change. */
+  standings(
+    projectId: string,
+  ): AsyncIterable<{ readonly sessionId: string; readonly standing: Standing; readonly seq: number }>;
+}
+
 export interface BeatRow {
   readonly projectId: string;
   readonly sessionId: string;
@@ -127,6 +146,8 @@ export interface BeatRow {
   readonly lastHeartbeatAt: string;
   readonly lastActivityAt: string | undefined;
   readonly heartbeat: Readonly<Record<string, unknown>>;
+  /** It is heard of, and its work has not moved for STALLED_AFTER_MS. */
+  readonly isStill: boolean;
   /** The first row after taking the session: it replaces the former owner's. */
   readonly claim: boolean;
 }
@@ -142,6 +163,8 @@ export interface Beats {
   write(hubId: string, rows: readonly BeatRow[]): Promise<void>;
   /** Of these sessions, by `<project>/<session>`. */
   read(keys: readonly string[]): Promise<ReadonlyMap<string, StoredBeat>>;
+  /** Keys of rows that are still and were heard of since (ISO 8601), at most `limit`. */
+  findStill(since: string, limit: number): Promise<string[]>;
 }
 
 /** One row per hub process, raised while it lives: how hubs notice each other's death without comparing clocks. */

@@ -91,7 +91,11 @@ export function wireLiveness(parts: Parts, onStop: OnStop): Liveness {
   });
   onStop("lost expiry", () => lostExpiry.stop());
   const { beats } = stores;
-  const heartbeats = new Heartbeats({ hubId, leases, beats, clock, log, bounds, publish: parts.showHeartbeats });
+  const heartbeats = new Heartbeats({
+    ...{ hubId, leases, beats, clock, log, bounds },
+    stalledAfterMs: config.STALLED_AFTER_MS,
+    publish: parts.showHeartbeats,
+  });
   onStop("heartbeats", () => heartbeats.stop());
   const otherHubs = new OtherHubs({
     hubId,

@@ -134,6 +134,11 @@ export function startBaseline(options: HubOptions): Promise<RunningServer> {
   return whenReady(launchNodeServer("baseline", join(REPOSITORY, "bench/support/baseline-hub.ts"), options));
 }
 
+/** express and one lean mongoose read: support/bare-express.ts. */
+export function startBareExpress(options: HubOptions): Promise<RunningServer> {
+  return whenReady(launchNodeServer("bare-express", join(REPOSITORY, "bench/support/bare-express.ts"), options));
+}
+
 /** Socket.IO alone, without a database: support/bare-socket-io.ts. */
 export function startBareSocketIo(): Promise<RunningServer> {
   const file = join(REPOSITORY, "bench/support/bare-socket-io.ts");

@@ -1,10 +1,13 @@
 import type { Change, Session, Task } from "../../shared/entities.ts";
+import type { Standing } from "./standing.ts";
 
 /** A change as it stands in the log: `at` is its entry's, and what only hubs need comes along. */
 export type LogChange = Omit<Change, "at"> & {
   readonly incarnation?: number;
   readonly op?: number;
   readonly request_id?: string;
+  /** Where the session stood before, of a change that moves it or that says nothing but how it is now. */
+  readonly was?: Standing;
 };
 
 /** One commit. Immutable once appended. */

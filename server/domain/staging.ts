@@ -4,6 +4,7 @@ import { diffPatch } from "../../shared/merge-patch.ts";
 import type { PublishResult } from "../../shared/messages/changes-publish.ts";
 import type { Accepted, Answer } from "./commands.ts";
 import type { FamilyView, LogChange, SessionRecord, TaskRecord } from "./records.ts";
+import { standingOf } from "./standing.ts";
 
 /** Who caused the changes of one command; stands in each of them. */
 export interface Cause {
@@ -124,9 +125,17 @@ export class Staging {
       ...(incarnation === undefined ? {} : { incarnation }),
       ...(op === undefined ? {} : { op }),
       ...(request_id === undefined ? {} : { request_id }),
+      ...stoodBefore(before, entity, replaces),
     } as LogChange);
     return entity;
   }
+}
+
+/** For those who count: a session that moved, or whose change tells no difference. */
+function stoodBefore(before: Session | Task | undefined, after: Session | Task, replaces: boolean) {
+  if (before === undefined || !("liveness" in before) || !("liveness" in after)) return {};
+  const was = standingOf(before);
+  return replaces || was !== standingOf(after) ? { was } : {};
 }
 
 function typeOf(before: Session | Task, after: Session | Task, patch: JsonObject): ChangeType {

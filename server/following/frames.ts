@@ -23,6 +23,13 @@ export function wireChanges(entries: readonly Entry[], afterSeq: number): Change
   );
 }
 
+/** The same as history tells it. */
+export function recordedChanges(entries: readonly Entry[], afterSeq: number): RecordedChange[] {
+  return entries.flatMap((entry) =>
+    entry.changes.filter((change) => change.seq > afterSeq).map((change) => recordedChange(change, entry.at)),
+  );
+}
+
 /** One commit as one frame. */
 export function changesFrame(entry: Entry): ChangesFrame {
   return {

@@ -1,10 +1,10 @@
-import type { Change } from "../../shared/entities.ts";
 import { type Refusal, refuse } from "../../shared/errors.ts";
 import { type Position, positionText } from "../../shared/position.ts";
+import type { RecordedChange } from "../../shared/rest/changes.ts";
 import type { ChangesPage } from "../../shared/rest/projects.ts";
 import type { BOUNDS } from "../bounds.ts";
 import { EMPTY_HEAD, type Entry, type Head } from "../domain/records.ts";
-import { wireChanges } from "../following/frames.ts";
+import { recordedChanges } from "../following/frames.ts";
 import type { ChangeLog } from "../ports.ts";
 import { accepted, type Outcome, refused } from "../writer/outcome.ts";
 
@@ -28,13 +28,13 @@ export async function readChangesSince(
   // Whoever stands before the first change holds nothing that could be of another epoch.
   const start = since === undefined || (since.epoch === "" && since.seq === 0) ? { ...head, seq: 0 } : since;
   if (start.epoch !== head.epoch || start.seq > head.seq) return refused(ANOTHER_EPOCH);
-  const items: Change[] = [];
+  const items: RecordedChange[] = [];
   let seq = start.seq;
   let bytes = 0;
   while (seq < head.seq && items.length < limit) {
     const entries = await readNext(changeLog, projectId, seq, Math.min(limit - items.length, bounds.entriesPerRead));
     if (entries === undefined || !isContinuation(entries, seq, head)) return refused(TRIMMED);
-    for (const change of wireChanges(entries, seq)) {
+    for (const change of recordedChanges(entries, seq)) {
       bytes += JSON.stringify(change).length;
       if (items.length === limit || (items.length > 0 && bytes > bounds.historyPageBytes)) {
         return accepted(pageOf(items, head.epoch, seq));
@@ -55,7 +55,7 @@ const TRIMMED: Refusal = refuse(
   "the log no longer reaches back to since; begin again with the project's snapshot",
 );
 
-function pageOf(items: readonly Change[], epoch: string, seq: number): ChangesPage {
+function pageOf(items: readonly RecordedChange[], epoch: string, seq: number): ChangesPage {
   return { items, length: items.length, next: positionText({ epoch, seq }), epoch, seq };
 }
 

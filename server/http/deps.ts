@@ -1,6 +1,8 @@
 import type { ServerResponse } from "node:http";
 import type { Limits } from "../../shared/limits.ts";
 import type { Position } from "../../shared/position.ts";
+import type { BOUNDS } from "../bounds.ts";
+import type { ProjectCounts } from "../counting/project-counts.ts";
 import type { HttpCounts } from "../counts/http.ts";
 import type { Principal } from "../domain/access.ts";
 import type { Origins } from "../domain/origins.ts";
@@ -50,7 +52,8 @@ export interface HttpDeps {
   readonly projects: Projects;
   readonly snapshots: Snapshots;
   readonly history: History;
-  readonly heartbeats: Pick<Heartbeats, "lastOf">;
+  readonly heartbeats: Pick<Heartbeats, "lastOf" | "stillKeys">;
+  readonly projectCounts: Pick<ProjectCounts, "of">;
   readonly stalledAfterMs: number;
   readonly queries: Queries;
   readonly followProject: FollowProject;
@@ -59,6 +62,7 @@ export interface HttpDeps {
   readonly health: Health;
   readonly drain: Pick<Drain, "state" | "isDraining" | "progress" | "request" | "resume">;
   readonly limits: Limits;
+  readonly bounds: typeof BOUNDS;
   readonly clock: Clock;
   readonly log: Logger;
   /** A request without an answer by then gets `TIMEOUT`. */

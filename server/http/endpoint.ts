@@ -36,6 +36,8 @@ export interface Reply {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: unknown;
+  /** The body as JSON already, where many share it. */
+  readonly json?: string;
 }
 
 /** What the edge answers: a reply, or a known "no". Handlers throw only when something broke. */
@@ -213,9 +215,10 @@ function replying(deps: HttpDeps, handle: (request: Request, response: Response)
   return answering(deps, handle, send);
 }
 
-export function send(response: Response, { status, headers, body }: Reply): void {
+export function send(response: Response, { status, headers, body, json }: Reply): void {
   response.status(status).set(headers ?? {});
-  if (body === undefined) response.end();
+  if (json !== undefined) response.type("json").send(json);
+  else if (body === undefined) response.end();
   else response.json(body);
 }
 

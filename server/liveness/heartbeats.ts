@@ -7,7 +7,7 @@ import type { BeatRow, Beats, Clock, Logger } from "../ports.ts";
 import type { Project } from "../writer/project.ts";
 import type { Leases } from "./leases.ts";
 import type { OwnedSession } from "./owners.ts";
-import { afterBeat, afterChange, afterRecall, lastActivityAt, NOTHING_TOLD, type Work } from "./work.ts";
+import { afterBeat, afterChange, afterRecall, isStill, lastActivityAt, NOTHING_TOLD, type Work } from "./work.ts";
 
 interface Options {
   readonly hubId: string;
@@ -16,6 +16,8 @@ interface Options {
   readonly log: Logger;
   readonly bounds: typeof BOUNDS;
   readonly leases: Pick<Leases, "renew">;
+  /** As in `displayState`: work that did not move for so long is still; 0: none ever is. */
+  readonly stalledAfterMs: number;
   /** Sends the newest heartbeats of a project to the viewers that asked for them. */
   readonly publish: (projectId: string, at: string, sessions: Readonly<Record<string, HeartbeatInfo>>) => void;
 }
@@ -94,6 +96,17 @@ export class Heartbeats {
     return last === undefined ? undefined : shown(last);
   }
 
+  /** Keys of sessions whose agents are heard of here while their work stands still. */
+  stillKeys(): string[] {
+    const still: string[] = [];
+    for (const [key, last] of this.#last) if (this.#isStill(last)) still.push(key);
+    return still;
+  }
+
+  #isStill({ at, work }: LastBeat): boolean {
+    return isStill(work, at, this.#options.stalledAfterMs);
+  }
+
   /** Writes what is not written yet, once. */
   async writeBack(): Promise<void> {
     await this.#writing;
@@ -141,7 +154,10 @@ export class Heartbeats {
     for (const last of due) last.unwritten = false;
     try {
       await this.#recall(due.filter((last) => last.claim && !last.work.wasSeenMoving));
-      await beats.write(hubId, due.map(rowOf));
+      await beats.write(
+        hubId,
+        due.map((last) => ({ ...rowOf(last), isStill: this.#isStill(last) })),
+      );
       for (const last of due) last.claim = false;
       this.#forgetReleased();
     } catch (error) {
@@ -181,7 +197,7 @@ function shown({ at, work, info }: LastBeat): HeartbeatInfo {
   return { last_heartbeat_at: new Date(at).toISOString(), ...lastActivityAt(work), ...info };
 }
 
-function rowOf({ owned, at, work, info, claim }: LastBeat): BeatRow {
+function rowOf({ owned, at, work, info, claim }: LastBeat): Omit<BeatRow, "isStill"> {
   return {
     projectId: owned.project.id,
     sessionId: owned.sessionId,

@@ -39,6 +39,11 @@ export function afterRecall(work: Work, { info }: StoredBeat): Work {
   return { progress, activity, movedAt: Date.parse(info.last_activity_at), wasSeenMoving: false };
 }
 
+/** Whether it had not moved for so long when it was last heard of. 0: nothing is ever called still. */
+export function isStill({ movedAt }: Work, heardAt: number, stalledAfterMs: number): boolean {
+  return stalledAfterMs > 0 && movedAt !== undefined && heardAt - movedAt >= stalledAfterMs;
+}
+
 export function lastActivityAt({ movedAt }: Work): Pick<HeartbeatInfo, "last_activity_at"> {
   return movedAt === undefined ? {} : { last_activity_at: new Date(movedAt).toISOString() };
 }

@@ -5,6 +5,7 @@ import { frozenCopy } from "./frozen-copy.ts";
 
 interface Row extends StoredBeat {
   readonly hubId: string;
+  readonly isStill: boolean;
 }
 
 /** Rows of heartbeats in memory: for unit tests and simulation. */
@@ -19,7 +20,7 @@ export class MemoryBeats implements Beats {
       const { incarnation, lastHeartbeatAt: last_heartbeat_at, lastActivityAt: last_activity_at } = row;
       const activity = last_activity_at === undefined ? {} : { last_activity_at };
       const info = { last_heartbeat_at, ...activity, ...row.heartbeat } as HeartbeatInfo;
-      this.#rows.set(key, { hubId, incarnation, info: frozenCopy(info) });
+      this.#rows.set(key, { hubId, isStill: row.isStill, incarnation, info: frozenCopy(info) });
     }
   }
 
@@ -30,5 +31,14 @@ export class MemoryBeats implements Beats {
       if (row !== undefined) found.set(key, { incarnation: row.incarnation, info: row.info });
     }
     return found;
+  }
+
+  async findStill(since: string, limit: number): Promise<string[]> {
+    const heard = ({ info }: Row) => info.last_heartbeat_at;
+    return [...this.#rows]
+      .filter(([, row]) => row.isStill && heard(row) >= since)
+      .sort(([, a], [, b]) => (heard(a) < heard(b) ? 1 : -1))
+      .slice(0, limit)
+      .map(([key]) => key);
   }
 }

@@ -4,13 +4,15 @@ import type { HeartbeatInfo } from "../../shared/messages/frames.ts";
 import type { BeatRow, Beats, StoredBeat } from "../ports.ts";
 import { FAST } from "./database.ts";
 
-interface BeatDocument {
+export interface BeatDocument {
   _id: string;
   hub_id: string;
   incarnation?: number;
   last_heartbeat_at: Date;
   last_activity_at?: Date;
   heartbeat: Omit<HeartbeatInfo, "last_heartbeat_at" | "last_activity_at">;
+  /** There only where it is true: an index has these rows alone. */
+  still?: true;
 }
 
 /** Collection `beats`: when each session was last heard of. A hub writes only rows that are its own. */
@@ -36,6 +38,7 @@ export class MongoBeats implements Beats {
           last_heartbeat_at: new Date(row.lastHeartbeatAt),
           ...(row.lastActivityAt === undefined ? {} : { last_activity_at: new Date(row.lastActivityAt) }),
           heartbeat: row.heartbeat,
+          ...(row.isStill ? { still: true } : {}),
         },
         upsert: true,
       };
@@ -46,6 +49,15 @@ export class MongoBeats implements Beats {
   async read(keys: readonly string[]): Promise<Map<string, StoredBeat>> {
     const found = await this.#beats.find({ _id: { $in: [...keys] } }).toArray();
     return new Map(found.map((row) => [row._id, stored(row)]));
+  }
+
+  async findStill(since: string, limit: number): Promise<string[]> {
+    const found = await this.#beats
+      .find({ still: true, last_heartbeat_at: { $gte: new Date(since) } }, { projection: { _id: 1 } })
+      .sort({ last_heartbeat_at: -1 })
+      .limit(limit)
+      .toArray();
+    return found.map(({ _id }) => _id);
   }
 }
 

@@ -5,7 +5,12 @@ export function inScope(scope: ProjectScope): Record<string, unknown> {
   if (scope.isAll) return {};
   const exact = { project_id: { $in: [...scope.ids] } };
   if (scope.prefixes.length === 0) return exact;
-  return { $or: [exact, ...scope.prefixes.map((prefix) => ({ project_id: { $gte: prefix, $lt: after(prefix) } }))] };
+  return { $or: [exact, ...prefixRanges(scope).map((range) => ({ project_id: range }))] };
+}
+
+/** Of the ids that begin with each prefix of the scope. */
+export function prefixRanges(scope: ProjectScope): { readonly $gte: string; readonly $lt: string }[] {
+  return scope.prefixes.map((prefix) => ({ $gte: prefix, $lt: after(prefix) }));
 }
 
 /** Above everything that begins with the prefix; its last character is ASCII. */

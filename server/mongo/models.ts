@@ -1,4 +1,5 @@
 import mongoose from "mongoose";
+import type { BeatDocument } from "./beats.ts";
 import type { EntryDocument, SessionDocument, TaskDocument } from "./codec.ts";
 
 /**
@@ -6,6 +7,13 @@ import type { EntryDocument, SessionDocument, TaskDocument } from "./codec.ts";
  * change-log.ts and projections.ts, whole and already validated; models serve reads and the care of indexes.
  */
 const options = { strict: true, strictQuery: "throw", versionKey: false, autoIndex: false, autoCreate: false } as const;
+
+/** Fields of a session of which one is asked for by its value. */
+export const SESSION_FILTERS = ["status", "liveness", "machine_id", "environment"] as const;
+
+/** Sessions without the counter, which are most, are in none of its indexes. */
+export const ATTEMPTS = "metadata.recovery_attempts";
+const RECOVERED = { partialFilterExpression: { [ATTEMPTS]: { $gte: 1 } } };
 
 const sessionSchema = new mongoose.Schema<SessionDocument>(
   {
@@ -38,6 +46,16 @@ const sessionSchema = new mongoose.Schema<SessionDocument>(
 );
 sessionSchema.index({ created_at: -1, _id: -1 });
 sessionSchema.index({ project_id: 1, created_at: -1, _id: -1 });
+// What operators ask for, newest first: by each of these, in a project and in all.
+for (const field of SESSION_FILTERS) {
+  sessionSchema.index({ [field]: 1, created_at: -1, _id: -1 });
+  sessionSchema.index({ project_id: 1, [field]: 1, created_at: -1, _id: -1 });
+}
+// What changed since, and who came back how often: each runs by its own field.
+sessionSchema.index({ updated_at: -1, _id: -1 });
+sessionSchema.index({ project_id: 1, updated_at: -1, _id: -1 });
+sessionSchema.index({ [ATTEMPTS]: -1, _id: -1, created_at: -1 }, RECOVERED);
+sessionSchema.index({ project_id: 1, [ATTEMPTS]: -1, _id: -1, created_at: -1 }, RECOVERED);
 // A bare session_id in REST, and the retry of an op on another connection.
 sessionSchema.index({ session_id: 1, created_at: -1 });
 // What lives in a project: its snapshot.
@@ -80,6 +98,26 @@ const entrySchema = new mongoose.Schema<EntryDocument>(
 // History of one session, its tasks' changes included, newest first.
 entrySchema.index({ "_id.p": 1, "changes.session_id": 1, "_id.s": -1 });
 
+const beatSchema = new mongoose.Schema<BeatDocument>(
+  {
+    _id: String,
+    hub_id: String,
+    incarnation: Number,
+    last_heartbeat_at: Date,
+    last_activity_at: Date,
+    heartbeat: Object,
+    still: Boolean,
+  },
+  { ...options, collection: "beats" },
+);
+// Whose work stands still: few, and of those few the ones that were heard of lately.
+beatSchema.index({ last_heartbeat_at: -1 }, { partialFilterExpression: { still: true } });
+
+const projectSchema = new mongoose.Schema(
+  { _id: String, epoch: String, created_at: Date, projected_seq: Number, log_start: Number },
+  { ...options, collection: "projects" },
+);
+
 export type Models = ReturnType<typeof modelsOf>;
 
 export function modelsOf(connection: mongoose.Connection) {
@@ -87,5 +125,7 @@ export function modelsOf(connection: mongoose.Connection) {
     sessions: connection.model("Session", sessionSchema),
     tasks: connection.model("Task", taskSchema),
     log: connection.model("Entry", entrySchema),
+    projects: connection.model("Project", projectSchema),
+    beats: connection.model("Beat", beatSchema),
   } as const;
 }

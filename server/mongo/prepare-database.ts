@@ -45,7 +45,7 @@ export async function prepareDatabase(
     );
   }
   const models = modelsOf(connection);
-  for (const model of [models.sessions, models.tasks, models.log]) await prepareIndexes(model, log, isAlone);
+  for (const model of Object.values(models)) await prepareIndexes(model, log, isAlone);
   await settings.updateOne({ _id: "schema_version" }, { $setOnInsert: { value: SCHEMA_VERSION } }, { upsert: true });
   await settings.updateOne(
     { _id: "token_secret" },

@@ -5,11 +5,14 @@ import type { HeartbeatInfo } from "../../shared/messages/frames.ts";
 import type { ProjectScope } from "../domain/project-scope.ts";
 import type { LogChange } from "../domain/records.ts";
 import { within } from "../patience.ts";
-import type { HistoryEntry, ListPlace, Queries, SessionFilter, TaskFilter } from "../queries/ports.ts";
+import type { StoredBeat } from "../ports.ts";
+import type { HistoryEntry, ListedProject, ListPlace, Queries, SessionFilter, TaskFilter } from "../queries/ports.ts";
+import { BatchedReads } from "./batched-reads.ts";
 import type { MongoBeats } from "./beats.ts";
 import { decodeSession, decodeTask, type SessionDocument, type TaskDocument } from "./codec.ts";
 import { type logKey, MAX_SEQ } from "./database.ts";
-import { inScope } from "./in-scope.ts";
+import { inScope, prefixRanges } from "./in-scope.ts";
+import { type Coverage, type ListPlan, planSessions, planTasks } from "./list-plan.ts";
 import type { Models } from "./models.ts";
 
 /** Bound of one query at the server, and of the wait for its answer. */
@@ -22,38 +25,31 @@ const DOCUMENTS = { readConcern: { level: "local" }, readPreference: "primary", 
 /** Entries count from the moment a majority has them. */
 const ENTRIES = { readConcern: { level: "majority" }, readPreference: "primary", maxTimeMS: MAX_TIME_MS } as const;
 
-/** Index of the tasks of one session. */
-const SESSION_TASKS = { session_id: 1, created_at: -1, _id: -1 } as const;
-
-const NEWEST_FIRST = { created_at: -1, _id: -1 } as const;
+/** Projects whose ranges are merged for one list; mongod merges up to 200. */
+const MERGED_PROJECTS = 100;
 
 /** REST's reads, each over one index. */
 export class MongoQueries implements Queries {
   readonly #models: Models;
   readonly #beats: MongoBeats;
+  readonly #sessionReads: BatchedReads<SessionDocument>;
+  readonly #beatReads: BatchedReads<StoredBeat>;
 
   constructor(models: Models, beats: MongoBeats) {
     this.#models = models;
     this.#beats = beats;
+    this.#sessionReads = new BatchedReads((keys) => within(WAIT_MS, readByKeys(models.sessions.collection, keys)));
+    this.#beatReads = new BatchedReads((keys) => within(WAIT_MS, beats.read(keys)));
   }
 
   async findSession(projectId: string, sessionId: string): Promise<Session | undefined> {
-    const found = await within(
-      WAIT_MS,
-      this.#models.sessions
-        .findOne({ _id: sessionKey(projectId, sessionId) }, null, DOCUMENTS)
-        .lean<SessionDocument | null>(),
-    );
-    return found === null ? undefined : decodeSession(found).entity;
+    const found = await this.#sessionReads.read(sessionKey(projectId, sessionId));
+    return found === undefined ? undefined : decodeSession(found).entity;
   }
 
   async findTask(projectId: string, sessionId: string, taskId: string): Promise<Task | undefined> {
-    const found = await within(
-      WAIT_MS,
-      this.#models.tasks
-        .findOne({ _id: taskKey(projectId, sessionId, taskId) }, null, DOCUMENTS)
-        .lean<TaskDocument | null>(),
-    );
+    const key = taskKey(projectId, sessionId, taskId);
+    const found = await readOne<TaskDocument>(this.#models.tasks.collection, key);
     return found === null ? undefined : decodeTask(found).entity;
   }
 
@@ -69,28 +65,52 @@ export class MongoQueries implements Queries {
     return found.map((document) => decodeSession(document).entity);
   }
 
+  async findSessionsByKey(keys: readonly string[]): Promise<Session[]> {
+    if (keys.length === 0) return [];
+    const found = await within(
+      WAIT_MS,
+      this.#models.sessions.find({ _id: { $in: [...keys] } }, null, DOCUMENTS).lean<SessionDocument[]>(),
+    );
+    return found.map((document) => decodeSession(document).entity);
+  }
+
+  findStill(since: string, limit: number): Promise<string[]> {
+    return within(WAIT_MS, this.#beats.findStill(since, limit));
+  }
+
+  async findProject(projectId: string): Promise<ListedProject | undefined> {
+    const [found] = await this.#projects({ _id: projectId }, 1);
+    return found;
+  }
+
+  listProjects(scope: ProjectScope, afterId: string | undefined, limit: number): Promise<ListedProject[]> {
+    const named = scope.isAll
+      ? []
+      : [{ $or: [{ _id: { $in: [...scope.ids] } }, ...prefixRanges(scope).map((_id) => ({ _id }))] }];
+    const later = afterId === undefined ? [] : [{ _id: { $gt: afterId } }];
+    return this.#projects(named.length + later.length === 0 ? {} : { $and: [...named, ...later] }, limit);
+  }
+
+  async #projects(condition: object, limit: number): Promise<ListedProject[]> {
+    const found = await within(
+      WAIT_MS,
+      this.#models.projects
+        .find(condition, null, DOCUMENTS)
+        .sort({ _id: 1 })
+        .limit(limit)
+        .lean<{ _id: string; created_at: Date }[]>(),
+    );
+    return found.map(({ _id, created_at }) => ({ project_id: _id, created_at: created_at.toISOString() }));
+  }
+
   async listSessions(
     filter: SessionFilter,
     scope: ProjectScope,
     after: ListPlace | undefined,
     limit: number,
   ): Promise<Session[]> {
-    const { min_recovery_attempts: attempts = 0, ...common } = filter;
-    const found = await within(
-      WAIT_MS,
-      this.#models.sessions
-        .find(
-          conditions<SessionDocument>(common, scope, after, {
-            // Without the counter it is 0: then every session fits.
-            ...(attempts > 0 ? { "metadata.recovery_attempts": { $gte: attempts } } : {}),
-          }),
-          null,
-          DOCUMENTS,
-        )
-        .sort(NEWEST_FIRST)
-        .limit(limit)
-        .lean<SessionDocument[]>(),
-    );
+    const plan = planSessions(filter, await this.#cover(filter, scope), after);
+    const found = await readPlan<SessionDocument>(this.#models.sessions.collection, plan, limit);
     return found.map((document) => decodeSession(document).entity);
   }
 
@@ -100,19 +120,25 @@ export class MongoQueries implements Queries {
     after: ListPlace | undefined,
     limit: number,
   ): Promise<Task[]> {
-    const found = await within(
-      WAIT_MS,
-      this.#models.tasks
-        .find(conditions<TaskDocument>(filter, scope, after), null, {
-          ...DOCUMENTS,
-          // A session's tasks are few; left alone the planner may walk everybody's, from new to old.
-          ...(filter.session_id === undefined ? {} : { hint: SESSION_TASKS }),
-        })
-        .sort(NEWEST_FIRST)
-        .limit(limit)
-        .lean<TaskDocument[]>(),
-    );
+    const plan = planTasks(filter, await this.#cover(filter, scope), after);
+    const found = await readPlan<TaskDocument>(this.#models.tasks.collection, plan, limit);
     return found.map((document) => decodeTask(document).entity);
+  }
+
+  /** A key for prefixes reaches whatever projects there are now: one step in an index for each. */
+  async #cover({ project_id }: SessionFilter | TaskFilter, scope: ProjectScope): Promise<Coverage> {
+    if (project_id !== undefined) return [project_id];
+    if (scope.isAll) return "all";
+    const ids = new Set(scope.ids);
+    for (const range of prefixRanges(scope)) {
+      if (ids.size > MERGED_PROJECTS) return scope;
+      const found = await within(
+        WAIT_MS,
+        this.#models.sessions.distinct("project_id", { project_id: range }, DOCUMENTS).exec(),
+      );
+      for (const projectId of found) ids.add(projectId);
+    }
+    return ids.size > MERGED_PROJECTS ? scope : [...ids];
   }
 
   async readHistory(
@@ -151,36 +177,37 @@ export class MongoQueries implements Queries {
   }
 
   async readHeartbeats(keys: readonly string[]): Promise<ReadonlyMap<string, HeartbeatInfo>> {
-    const stored = await within(WAIT_MS, this.#beats.read(keys));
-    return new Map([...stored].map(([key, { info }]) => [key, info]));
+    const [key] = keys;
+    if (keys.length !== 1 || key === undefined) {
+      const stored = await within(WAIT_MS, this.#beats.read(keys));
+      return new Map([...stored].map(([of, { info }]) => [of, info]));
+    }
+    const stored = await this.#beatReads.read(key);
+    return new Map(stored === undefined ? [] : [[key, stored.info]]);
   }
 }
 
-/** Only validated scalars get here; a value never becomes an operator. */
-function conditions<D>(
-  filter: SessionFilter | TaskFilter,
-  scope: ProjectScope,
-  after: ListPlace | undefined,
-  more: Readonly<Record<string, unknown>> = {},
-): mongoose.QueryFilter<D> {
-  const { created_from, created_to, updated_from, ...equal } = filter;
-  const created = {
-    ...(created_from === undefined ? {} : { $gte: new Date(created_from) }),
-    ...(created_to === undefined ? {} : { $lt: new Date(created_to) }),
-  };
-  const result: Record<string, unknown> = {
-    ...Object.fromEntries(Object.entries(equal).filter(([, value]) => value !== undefined)),
-    ...more,
-  };
-  if (Object.keys(created).length > 0) result.created_at = created;
-  if (updated_from !== undefined) result.updated_at = { $gte: new Date(updated_from) };
-  const both: Record<string, unknown>[] = [];
-  if (filter.project_id === undefined && !scope.isAll) both.push(inScope(scope));
-  if (after !== undefined) {
-    const at = new Date(after.created_at);
-    // The first part bounds the range of the index, the second settles equal times.
-    both.push({ created_at: { $lte: at } }, { $or: [{ created_at: { $lt: at } }, { _id: { $lt: after.key } }] });
+/** By the driver itself: mongoose's way of asking costs as much as the rest of such a read. */
+function readOne<D>(collection: mongoose.Collection, key: string): Promise<D | null> {
+  return within(WAIT_MS, collection.findOne({ _id: key } as object, DOCUMENTS)) as Promise<D | null>;
+}
+
+async function readByKeys(
+  collection: mongoose.Collection,
+  keys: readonly string[],
+): Promise<ReadonlyMap<string, SessionDocument>> {
+  const query = { _id: keys.length === 1 ? keys[0] : { $in: keys } } as object;
+  const found = (await collection.find(query, DOCUMENTS).toArray()) as unknown as SessionDocument[];
+  return new Map(found.map((document) => [document._id, document]));
+}
+
+async function readPlan<D>(collection: mongoose.Collection, plan: ListPlan, limit: number): Promise<D[]> {
+  const { parts, sort, hint } = plan;
+  const found: D[] = [];
+  for (const part of parts) {
+    if (found.length === limit) break;
+    const options = { ...DOCUMENTS, sort, limit: limit - found.length, ...(hint === undefined ? {} : { hint }) };
+    found.push(...((await within(WAIT_MS, collection.find(part, options).toArray())) as D[]));
   }
-  if (both.length > 0) result.$and = both;
-  return result as mongoose.QueryFilter<D>;
+  return found;
 }

@@ -5,6 +5,7 @@ import { MongoBase } from "./base.ts";
 import { MongoBeats } from "./beats.ts";
 import { MongoChangeLog } from "./change-log.ts";
 import { connectMongo } from "./connection.ts";
+import { MongoCounts } from "./counts.ts";
 import { databaseOf } from "./database.ts";
 import { MongoHealth } from "./health.ts";
 import { MongoHeldSessions } from "./held-sessions.ts";
@@ -58,6 +59,7 @@ export async function openStores(config: Config, uri: string, log: Logger, onPri
       projections: withPatience(new MongoProjections(db), patience),
       base: withPatience(new MongoBase(db), patience),
       beats,
+      counts: withPatience(new MongoCounts(db), patience),
       hubs: withPatience(new MongoHubs(db), patience),
       heldSessions: withPatience(new MongoHeldSessions(db), patience),
       lostSessions: withPatience(new MongoLostSessions(db), patience),

@@ -4,6 +4,7 @@ import { ID_PATTERN, sessionKey, taskKey } from "../../shared/ids.ts";
 import type { ProjectScope } from "../domain/project-scope.ts";
 import { accepted, type Outcome, refused } from "../writer/outcome.ts";
 import { type CursorScope, decodeCursor, encodeCursor } from "./cursor.ts";
+import { type ListOrder, orderedValue, orderOfSessions } from "./list-order.ts";
 import type { ListPlace, Queries, SessionFilter, TaskFilter } from "./ports.ts";
 
 export interface PageRequest {
@@ -26,6 +27,7 @@ export function listSessions(
   request: PageRequest,
 ): Promise<Outcome<Page<Session>>> {
   return list(["sessions", { ...filter }], request, {
+    order: orderOfSessions(filter),
     parts: 2,
     keyOf: (session) => sessionKey(session.project_id, session.session_id),
     read: (after, limit) => queries.listSessions(filter, scope, after, limit),
@@ -39,6 +41,7 @@ export function listTasks(
   request: PageRequest,
 ): Promise<Outcome<Page<Task>>> {
   return list(["tasks", { ...filter }], request, {
+    order: "created_at",
     parts: 3,
     keyOf: (task) => taskKey(task.project_id, task.session_id, task.task_id),
     read: (after, limit) => queries.listTasks(filter, scope, after, limit),
@@ -46,19 +49,20 @@ export function listTasks(
 }
 
 interface Source<T> {
+  readonly order: ListOrder;
   /** Ids in a key. */
   readonly parts: number;
   keyOf(entity: T): string;
   read(after: ListPlace | undefined, limit: number): Promise<T[]>;
 }
 
-/** One page by keyset: created_at and key of an entity never change, so paging meets each exactly once. */
+/** One page by keyset: what does not change its place meanwhile is met exactly once, whatever comes or goes beside it. */
 async function list<T extends Session | Task>(
   scope: CursorScope,
   { limit, cursor }: PageRequest,
   source: Source<T>,
 ): Promise<Outcome<Page<T>>> {
-  const after = cursor === undefined ? undefined : placeOf(decodeCursor(scope, cursor), source.parts);
+  const after = cursor === undefined ? undefined : placeOf(decodeCursor(scope, cursor), source);
   if (cursor !== undefined && after === undefined) return refuseCursor();
   const found = await source.read(after, limit + 1);
   const items = found.slice(0, limit);
@@ -73,15 +77,19 @@ export function refuseCursor(message = "was not given for this list and these fi
   return refused(refuseFields([{ field: "cursor", message }]));
 }
 
-function nextCursor<T extends Session | Task>(scope: CursorScope, last: T | undefined, source: Source<T>) {
-  return last === undefined ? undefined : encodeCursor(scope, [last.created_at, source.keyOf(last)]);
+function nextCursor<T extends Session | Task>(scope: CursorScope, last: T | undefined, { order, keyOf }: Source<T>) {
+  return last === undefined ? undefined : encodeCursor(scope, [orderedValue(order, last), keyOf(last)]);
 }
 
-function placeOf(place: readonly unknown[] | undefined, parts: number): ListPlace | undefined {
-  const [created_at, key] = place ?? [];
-  if (place?.length !== 2 || typeof key !== "string" || !Timestamp.safeParse(created_at).success) return undefined;
+function placeOf<T>(
+  place: readonly unknown[] | undefined,
+  { order, parts }: Pick<Source<T>, "order" | "parts">,
+): ListPlace | undefined {
+  const [value, key] = place ?? [];
+  if (place?.length !== 2 || typeof key !== "string") return undefined;
+  const isValue = order === "recovery_attempts" ? Number.isSafeInteger(value) : Timestamp.safeParse(value).success;
   const ids = key.split("/");
-  return ids.length === parts && ids.every((id) => ID_PATTERN.test(id))
-    ? { created_at: created_at as string, key }
+  return isValue && ids.length === parts && ids.every((id) => ID_PATTERN.test(id))
+    ? { value: value as string | number, key }
     : undefined;
 }

@@ -26,11 +26,18 @@ export interface TaskFilter extends CommonFilter {
   readonly status?: TaskStatus | undefined;
 }
 
-/** Place of an entity in a list that runs from new to old; `key` settles equal times. */
+/** Place of an entity in a list; `key` settles equal values. */
 export interface ListPlace {
-  readonly created_at: string;
+  /** Of the field that the list runs by: a time (ISO 8601) or a number. */
+  readonly value: string | number;
   /** `<project>/<session>` or `<project>/<session>/<task>`. */
   readonly key: string;
+}
+
+/** A project that has changes. */
+export interface ListedProject {
+  readonly project_id: string;
+  readonly created_at: string;
 }
 
 /** What one commit did to one session and its tasks. */
@@ -41,7 +48,7 @@ export interface HistoryEntry {
 }
 
 /**
- * Reads for REST. Entities come without the fields that only hubs need. Every method rejects within about 2 s when the
+ * Reads for REST. Entities come without the fields that only hubs need. Every method rejects within about 4 s when the
  * database does not answer or gives up on a query (`DatabaseTrouble` tells which).
  */
 export interface Queries {
@@ -49,13 +56,21 @@ export interface Queries {
   findTask(projectId: string, sessionId: string, taskId: string): Promise<Task | undefined>;
   /** Sessions with this id in these projects, newest first, at most `limit`. */
   findSessionsById(sessionId: string, scope: ProjectScope, limit: number): Promise<Session[]>;
-  /** Of these projects, newest first, only what comes after the place. */
+  /** Sessions by `<project>/<session>`, those that are there. */
+  findSessionsByKey(keys: readonly string[]): Promise<Session[]>;
+  /** Keys of sessions whose work stood still when they were last heard of, since then (ISO 8601), at most `limit`. */
+  findStill(since: string, limit: number): Promise<string[]>;
+  findProject(projectId: string): Promise<ListedProject | undefined>;
+  /** Of the scope, by id, only those after the given one. */
+  listProjects(scope: ProjectScope, afterId: string | undefined, limit: number): Promise<ListedProject[]>;
+  /** Of these projects, in the order of `orderOfSessions`, only what comes after the place. */
   listSessions(
     filter: SessionFilter,
     scope: ProjectScope,
     after: ListPlace | undefined,
     limit: number,
   ): Promise<Session[]>;
+  /** Likewise, newest first. */
   listTasks(filter: TaskFilter, scope: ProjectScope, after: ListPlace | undefined, limit: number): Promise<Task[]>;
   /** Entries with from_seq < `beforeSeq` that touch the session, newest first, with its own changes only. */
   readHistory(

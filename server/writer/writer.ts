@@ -309,14 +309,16 @@ export class Writer {
     project.confirmHead(clock);
     project.appending = false;
     this.#markReady(project);
-    if (entry.from_seq === 1) void this.#createMark(entry);
+    const marked = entry.from_seq === 1 ? this.#createMark(entry) : undefined;
     const touched = [...commit.drafts.values()].map((draft) => draft.touched);
     const sessions = touched.flatMap(({ session }) => (session === undefined ? [] : [session]));
     const tasks = touched.flatMap((draft) => [...draft.tasks.values()]);
     projector.project(sessions, tasks, () => {
       marks.add(project.id, entry.from_seq, entry.to_seq);
       project.projectionEnds();
-      this.#answer(commit);
+      // A new project is in the list of projects when its first change is acked.
+      if (marked === undefined) this.#answer(commit);
+      else void marked.then(() => this.#answer(commit));
     });
   }
 

@@ -10,6 +10,7 @@ function row(seconds: number, over: Partial<BeatRow> = {}): BeatRow {
     lastHeartbeatAt: atSecond(seconds),
     lastActivityAt: undefined,
     heartbeat: { activity: `at ${seconds}` },
+    isStill: false,
     claim: false,
     ...over,
   };
@@ -46,6 +47,16 @@ export function beatsContract(name: string, fresh: () => Promise<Beats>): void {
       expect((await beats.read(["p/s"])).get("p/s")).toEqual({ incarnation: 3, info });
       await beats.write("hub.1", [row(6, { incarnation: 4 })]);
       expect(await read()).toEqual({ last_heartbeat_at: atSecond(6), activity: "at 6" });
+    });
+
+    test("[R112] rows whose work stands still are found, those heard of last first", async () => {
+      const still = { isStill: true, claim: true };
+      await beats.write("hub.1", [row(5, still), row(6, { ...still, sessionId: "t" }), row(7, { sessionId: "u" })]);
+      await beats.write("hub.1", [row(1, { ...still, projectId: "q" })]);
+      expect(await beats.findStill(atSecond(2), 10)).toEqual(["p/t", "p/s"]);
+      expect(await beats.findStill(atSecond(0), 2)).toEqual(["p/t", "p/s"]);
+      await beats.write("hub.1", [row(8, { sessionId: "t" })]);
+      expect(await beats.findStill(atSecond(2), 10)).toEqual(["p/s"]);
     });
 
     test("rows of several sessions are read by their keys; unknown ones are absent", async () => {

@@ -72,6 +72,10 @@ beatsContract("MongoDB", async () => {
       await new MongoProjections(db).settle();
       return beats.read(keys);
     },
+    findStill: async (since, limit) => {
+      await new MongoProjections(db).settle();
+      return beats.findStill(since, limit);
+    },
   };
 });
 keysContract("MongoDB", async () => new MongoKeys(await emptied()));

@@ -54,6 +54,8 @@ test("[R175] sessions and tasks, page by page, with conditions", async () => {
 
 test("[R175] the state of a project, and its changes from a position on", async () => {
   const state = await client.getSnapshot("p");
+  expect((await all(client.listProjects())).map(({ project_id }) => project_id)).toEqual(["p"]);
+  expect(await client.getProject("p")).toMatchObject({ seq: state.seq, counts: { sessions: 3 } });
   const pages = await all(client.listProjectChanges("p", { limit: 3 }).pages());
   expect(pages.flatMap(({ items }) => items.map(({ seq }) => seq))).toEqual(
     Array.from({ length: state.seq }, (_, index) => index + 1),

@@ -1,6 +1,7 @@
 import { createServer, type Server } from "node:http";
 import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
+import { BOUNDS } from "../../server/bounds.ts";
 import { HttpCounts } from "../../server/counts/http.ts";
 import { Origins } from "../../server/domain/origins.ts";
 import { ProjectScope } from "../../server/domain/project-scope.ts";
@@ -64,11 +65,17 @@ async function edge(parts: Partial<HttpDeps>, timeouts?: Parameters<typeof creat
     projects: {} as HttpDeps["projects"],
     snapshots: {} as HttpDeps["snapshots"],
     history: {} as HttpDeps["history"],
-    heartbeats: { lastOf: () => undefined },
+    heartbeats: { lastOf: () => undefined, stillKeys: () => [] },
+    projectCounts: { of: never },
+    bounds: BOUNDS,
     stalledAfterMs: 0,
     queries: {
       findSession: never,
       findTask: never,
+      findSessionsByKey: never,
+      findStill: never,
+      findProject: never,
+      listProjects: never,
       findSessionsById: never,
       listSessions: never,
       listTasks: never,

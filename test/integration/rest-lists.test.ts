@@ -90,6 +90,32 @@ describe("GET /sessions", () => {
     expect(second).not.toHaveProperty("next_cursor");
   });
 
+  test("[R11] [R113] paging by creation meets each once while they change; by their change, the newest first", async () => {
+    const hub = await stage.hub();
+    const names = ["a", "b", "c", "d", "e"];
+    for (const name of names) {
+      await create(hub, name);
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    const seen: string[] = [];
+    for (let cursor = "", step = 0; ; step++) {
+      const { body } = await rest(hub, `GET /sessions?limit=1${cursor}`);
+      seen.push(...body.items.map(({ session_id }: Json) => session_id));
+      await rest(hub, `PATCH /sessions/${names[(step * 3) % 5]}`, { body: { metadata: { step } } });
+      await create(hub, `later${step}`);
+      if (body.next_cursor === undefined) break;
+      cursor = `&cursor=${body.next_cursor}`;
+    }
+    expect(seen).toEqual(names.toReversed());
+    const byChange = "/sessions?updated_from=2020-01-01T00:00:00Z&";
+    const all = (await pages(hub, byChange, 3)).flat();
+    expect(all).toHaveLength(10);
+    const times = all.map(({ updated_at }) => updated_at);
+    expect(times).toEqual(times.toSorted().reverse());
+    const { next_cursor } = (await rest(hub, `GET ${byChange}limit=1`)).body;
+    expect((await rest(hub, `GET /sessions?min_recovery_attempts=1&cursor=${next_cursor}`)).status).toBe(400);
+  });
+
   test("[R11] a cursor of other filters, or none at all, is VALIDATION", async () => {
     const hub = await stage.hub();
     for (let index = 0; index < 3; index++) await create(hub, `s${index}`);

@@ -22,6 +22,7 @@ function startHub(beats = new MemoryBeats(), hubId = "hub.1") {
     clock: { now: () => Date.parse(AT) + seconds * 1_000, monotonic: () => seconds * 1_000 },
     log: QUIET,
     bounds: BOUNDS,
+    stalledAfterMs: 600_000,
     publish: () => {},
   });
   let owned: OwnedSession;

@@ -1,13 +1,47 @@
 import { z } from "zod";
 import { SnapshotPage } from "../../../shared/messages/project-snapshot.ts";
 import { PositionText } from "../../../shared/position.ts";
-import { ChangesPage } from "../../../shared/rest/projects.ts";
+import { ChangesPage, ProjectPage, ProjectsQuery, ProjectView } from "../../../shared/rest/projects.ts";
 import { PageParameters } from "../../../shared/rest/query.ts";
 import { MomentText } from "../../history/moment.ts";
 import { declare } from "../describe/declaration.ts";
-import { CREATED_CHANGE, EPOCH, SESSION, TASK, TASK_CHANGE } from "./examples.ts";
+import { AT, CREATED_CHANGE, EPOCH, SESSION, TASK, TASK_CHANGE } from "./examples.ts";
 
 const path = { project_id: "default" };
+
+const NONE = { ACTIVE: 0, IDLE: 0, WAITING: 0, PAUSED: 0, COMPLETED: 0, FAILED: 0, CANCELLED: 0 } as const;
+const SHOWN = {
+  ...{ working: 0, idle: 0, "needs you": 1, paused: 0, stalled: 0, stale: 0, lost: 0 },
+  ...{ unmonitored: 0, finished: 0, failed: 0, cancelled: 0, unknown: 0 },
+} as const;
+const PROJECT = {
+  project_id: "default",
+  created_at: AT.created,
+  epoch: EPOCH,
+  seq: 3,
+  counts: {
+    sessions: 1,
+    status: { ...NONE, WAITING: 1 },
+    liveness: { online: 0, stale: 0, lost: 0, ended: 0, unmonitored: 1 },
+    display: SHOWN,
+  },
+} as const;
+
+export const LIST_PROJECTS = declare({
+  name: "listProjects",
+  summary: "The projects that have changes and that the key may read, by id",
+  query: ProjectsQuery,
+  answers: { 200: { what: "One page", body: ProjectPage } },
+  examples: [{ query: { limit: 10 }, status: 200, answer: { items: [PROJECT], length: 1 } }],
+});
+
+export const GET_PROJECT = declare({
+  name: "getProject",
+  summary: "How many sessions of a project stand where",
+  detail: "Every session counts, ended ones too, and every change acked before is in it.",
+  answers: { 200: { what: "The project, also one without changes", body: ProjectView } },
+  examples: [{ path, status: 200, answer: PROJECT }],
+});
 
 const SnapshotQuery = z
   .object({ cursor: z.string().min(1).max(256).optional(), at: MomentText.optional() })

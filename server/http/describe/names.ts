@@ -22,6 +22,7 @@ import { Position } from "../../../shared/position.ts";
 import { RecordedChange } from "../../../shared/rest/changes.ts";
 import { KeyView } from "../../../shared/rest/keys.ts";
 import { DrainProgress } from "../../../shared/rest/operations.ts";
+import { ProjectView } from "../../../shared/rest/projects.ts";
 import { DEFAULT_PAGE, MAX_PAGE, PageParameters, Time, Whole } from "../../../shared/rest/query.ts";
 import { DisplayView, SessionView } from "../../../shared/rest/sessions.ts";
 
@@ -49,6 +50,7 @@ const NAMED = {
   RecordedChange,
   Actor,
   HeartbeatInfo,
+  ProjectView,
   SnapshotPage,
   Position,
   Lease,

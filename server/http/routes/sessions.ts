@@ -10,6 +10,7 @@ import { findSession } from "../../queries/find-session.ts";
 import { listSessions } from "../../queries/list.ts";
 import { readHistory } from "../../queries/session-history.ts";
 import { viewSessions, viewWritten } from "../../queries/session-view.ts";
+import { SharedReads } from "../../queries/shared-reads.ts";
 import { accepted, type Outcome, refused } from "../../writer/outcome.ts";
 import {
   CLOSE_SESSION,
@@ -33,10 +34,14 @@ const EXPIRE_BYTES = 200;
 type OneQuery = z.infer<typeof ProjectQuery>;
 
 export function sessionResources(deps: HttpDeps): Resource[] {
+  // Dashboards and operators ask for the same list, many at a time.
+  const lists = new SharedReads<Outcome<Reply>>();
   return [
     {
       path: "/sessions",
-      get: reading(deps, LIST_SESSIONS, (call) => list(deps, call)),
+      get: reading(deps, LIST_SESSIONS, (call) =>
+        lists.read(JSON.stringify([call.principal.scope.patterns, call.query]), () => list(deps, call)),
+      ),
       post: writing(deps, CREATE_SESSION, (call) => create(deps, call)),
     },
     {
@@ -67,7 +72,8 @@ async function list(
   if (filter.project_id !== undefined && !mayRead(principal, filter.project_id)) return refused(NOT_AUTHORIZED);
   const page = await listSessions(deps.queries, filter, principal.scope, { limit, cursor });
   if (!page.ok) return page;
-  return accepted({ status: 200, body: { ...page.value, items: await viewSessions(deps, page.value.items) } });
+  const items = await viewSessions(deps, page.value.items);
+  return accepted({ status: 200, json: JSON.stringify({ ...page.value, items }) });
 }
 
 async function show(deps: HttpDeps, call: Call<z.infer<typeof GET_SESSION.query>>): Promise<Outcome<Reply>> {

@@ -1,0 +1,54 @@
+import { Agent, get } from "node:http";
+import { BENCH_KEY } from "./processes.ts";
+
+export interface RestAnswer {
+  readonly status: number;
+  readonly ms: number;
+  readonly body: string;
+}
+
+/** A client of one server over connections that stay open. */
+export class RestClient {
+  readonly #agent: Agent;
+  readonly #base: string;
+
+  constructor(url: string, connections: number) {
+    this.#base = url.replace(/^ws/, "http");
+    this.#agent = new Agent({ keepAlive: true, maxSockets: connections });
+  }
+
+  get(path: string): Promise<RestAnswer> {
+    const started = performance.now();
+    return new Promise((resolve, reject) => {
+      const options = { agent: this.#agent, headers: { "X-Api-Key": BENCH_KEY } };
+      const request = get(`${this.#base}${path}`, options, (response) => {
+        let body = "";
+        response.setEncoding("utf8");
+        response.on("data", (text: string) => {
+          body += text;
+        });
+        response.on("error", reject);
+        response.on("end", () => resolve({ status: response.statusCode ?? 0, ms: performance.now() - started, body }));
+      });
+      request.on("error", reject);
+    });
+  }
+
+  /** So many requests, `inFlight` at a time; what fails has status 0. */
+  async load(count: number, inFlight: number, pathOf: (index: number) => string): Promise<RestAnswer[]> {
+    const answers: RestAnswer[] = [];
+    let next = 0;
+    const one = async () => {
+      while (next < count) {
+        const index = next++;
+        answers.push(await this.get(pathOf(index)).catch(() => ({ status: 0, ms: 0, body: "" })));
+      }
+    };
+    await Promise.all(Array.from({ length: inFlight }, one));
+    return answers;
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+}
