@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util";
-import { BENCH_KEY, launchHub, startMongod, temporaryFolder } from "../support/processes.ts";
+import { BENCH_KEY, startHub, startMongod, temporaryFolder } from "../support/processes.ts";
 import { findSchemathesis, NoSchemathesis } from "./schemathesis/install.ts";
-import { runSchemathesis } from "./schemathesis/run.ts";
+import { runSchemathesis, UNLIMITED_ENV } from "./schemathesis/run.ts";
 
 const HELP = `Requests made from /openapi.json by schemathesis, against a real hub on a MongoDB of its own: no server error, no
 answer that its schema does not describe, no status that is not documented.
@@ -38,7 +38,7 @@ async function main(): Promise<number> {
   if (program === undefined) return 2;
   console.error(`seed ${seed}`);
   const mongod = await startMongod();
-  const hub = await launchHub({ mongodbUri: mongod.uri("fuzz_rest") });
+  const hub = await startHub({ mongodbUri: mongod.uri("fuzz_rest"), env: UNLIMITED_ENV });
   const { passed, output } = await runSchemathesis(
     program,
     { url: hub.url.replace(/^ws/, "http"), key: BENCH_KEY },

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { findSchemathesis, NoSchemathesis } from "../../bench/torture/schemathesis/install.ts";
-import { runSchemathesis } from "../../bench/torture/schemathesis/run.ts";
+import { runSchemathesis, UNLIMITED_ENV } from "../../bench/torture/schemathesis/run.ts";
 import { Stage } from "../support/test-hub.ts";
 
 const stage = new Stage();
@@ -17,7 +17,7 @@ test("[R176] [E10] requests made from openapi.json: no server error, no answer o
     if (error instanceof NoSchemathesis) context.skip(`schemathesis: ${error.message}`);
     throw error;
   });
-  const hub = await stage.hub();
+  const hub = await stage.hub({ env: UNLIMITED_ENV });
   const folder = stage.add(mkdtempSync(join(tmpdir(), "state-hub-fuzz-rest-")), (path) =>
     rmSync(path, { recursive: true, force: true }),
   );

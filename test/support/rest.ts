@@ -36,7 +36,11 @@ export async function rest(hub: Address, request: string, options: RestOptions =
   });
   const text = await response.text();
   const isJson = /\bjson\b/.test(response.headers.get("content-type") ?? "");
-  return { status: response.status, headers: response.headers, body: isJson ? JSON.parse(text) : text || undefined };
+  return {
+    status: response.status,
+    headers: response.headers,
+    body: isJson && text !== "" ? JSON.parse(text) : text || undefined,
+  };
 }
 
 /** What the hub tells Prometheus. */

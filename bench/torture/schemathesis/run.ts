@@ -17,6 +17,9 @@ export interface RunOptions {
   readonly timeoutMs: number;
 }
 
+/** Limits would answer in place of what is to be tested: wrong keys are part of it. */
+export const UNLIMITED_ENV = { MAX_FAILED_KEYS_PER_MINUTE: "0", MAX_KEY_REQUESTS_PER_SECOND: "0" } as const;
+
 /** The first ends the hub, the second is a stream without end. */
 const LEFT_OUT = ["startDrain", "followProject"];
 /** Cursors and conditions are right by what was answered before, which no schema says. */
@@ -28,7 +31,10 @@ export interface RunResult {
   readonly output: string;
 }
 
-/** Requests made from openapi.json of a live hub, and its answers held against it. Beside reports nothing is skipped. */
+/**
+ * Requests made from openapi.json of a live hub, and its answers held against it. By one worker: with more, Python 3.11
+ * itself fails at times ("AST constructor recursion depth mismatch").
+ */
 export async function runSchemathesis(program: string, hub: FuzzedHub, options: RunOptions): Promise<RunResult> {
   const { seed, examples, phases, folder, timeoutMs } = options;
   const child = spawn(
@@ -38,7 +44,7 @@ export async function runSchemathesis(program: string, hub: FuzzedHub, options: 
       ...["--checks", "all", "--exclude-checks", NOT_CHECKED],
       ...LEFT_OUT.flatMap((name) => ["--exclude-operation-id", name]),
       ...["--phases", phases.join(","), "--max-examples", String(examples), "--seed", String(seed)],
-      ...["--continue-on-failure", "--no-color", "--workers", "2"],
+      ...["--continue-on-failure", "--no-color", "--workers", "1"],
     ],
     { cwd: folder, stdio: ["ignore", "pipe", "pipe"], timeout: timeoutMs },
   );
@@ -49,5 +55,6 @@ export async function runSchemathesis(program: string, hub: FuzzedHub, options: 
     });
   }
   const [code] = await once(child, "close");
-  return { passed: code === 0, output };
+  // Whatever was refused by a limit was not tested.
+  return { passed: code === 0 && !output.includes("Rate limited:"), output };
 }
