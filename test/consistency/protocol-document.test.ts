@@ -64,6 +64,8 @@ describe("rules", () => {
     expect(new Set(defined).size).toBe(defined.length);
     for (const prefix of new Set(defined.map((id) => id.charAt(0)))) {
       const numbers = defined.filter((id) => id.startsWith(prefix)).map((id) => Number(id.slice(1)));
+      // Rules stand where their matter is, whenever they came.
+      numbers.sort((a, b) => a - b);
       expect(numbers, prefix).toEqual(numbers.map((_, index) => index + 1));
     }
   });

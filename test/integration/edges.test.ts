@@ -57,6 +57,7 @@ describe("pages of other origins", () => {
       "Content-Type",
       "If-Match",
       "If-None-Match",
+      "Last-Event-ID",
       "X-Api-Key",
       "X-Request-Id",
     ]);

@@ -30,7 +30,8 @@ const FRAME_BYTES = 32 * 1024;
 const filling = (n: number) => String(n % 10).repeat(14_000);
 
 async function slowHub(bounds: object = {}): Promise<TestHub> {
-  return stage.hub({ overrides: { limits: { queue_bytes: QUEUE_BYTES }, bounds } });
+  const env = { MAX_JOINS_PER_SECOND: "0" };
+  return stage.hub({ env, overrides: { limits: { queue_bytes: QUEUE_BYTES }, bounds } });
 }
 
 /** The hub's end of the only connection of this namespace that was made last. */
