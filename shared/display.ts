@@ -1,19 +1,21 @@
 import type { Session } from "./entities.ts";
 import type { HeartbeatInfo } from "./messages/frames.ts";
 
-export type DisplayState =
-  | "working"
-  | "idle"
-  | "needs you"
-  | "paused"
-  | "stalled"
-  | "stale"
-  | "lost"
-  | "unmonitored"
-  | "finished"
-  | "failed"
-  | "cancelled"
-  | "unknown";
+export const DISPLAY_STATES = [
+  "working",
+  "idle",
+  "needs you",
+  "paused",
+  "stalled",
+  "stale",
+  "lost",
+  "unmonitored",
+  "finished",
+  "failed",
+  "cancelled",
+  "unknown",
+] as const;
+export type DisplayState = (typeof DISPLAY_STATES)[number];
 
 export interface Display {
   readonly state: DisplayState;

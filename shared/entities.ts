@@ -105,9 +105,15 @@ const changeFields = {
   patch: Metadata.optional(),
 };
 
+export const SessionChange = z.object({
+  kind: z.literal("session"),
+  id: Id,
+  ...changeFields,
+  state: Session.optional(),
+});
+
+export const TaskChange = z.object({ kind: z.literal("task"), id: Id, ...changeFields, state: Task.optional() });
+
 /** One accepted mutation of one entity: `patch` leads from version - 1 to `version`, `state` replaces the whole. */
-export const Change = z.discriminatedUnion("kind", [
-  z.object({ kind: z.literal("session"), id: Id, ...changeFields, state: Session.optional() }),
-  z.object({ kind: z.literal("task"), id: Id, ...changeFields, state: Task.optional() }),
-]);
+export const Change = z.discriminatedUnion("kind", [SessionChange, TaskChange]);
 export type Change = z.infer<typeof Change>;

@@ -1,14 +1,4 @@
-import { ID_PATTERN } from "../../shared/ids.ts";
-
-const ALL = "*";
-
-/** A prefix ends where people see a boundary, so that `acme-*` never reaches the project `acmeco`. */
-const PREFIX_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._:@-]{0,126}(?<=[._:@-])\*$/;
-
-/** Whether a text names projects: an id, a prefix such as `acme-*`, or `*` for all. */
-export function isProjectPattern(text: string): boolean {
-  return text === ALL || ID_PATTERN.test(text) || PREFIX_PATTERN.test(text);
-}
+import { ALL_PROJECTS as ALL } from "../../shared/project-pattern.ts";
 
 /** The projects that a key reaches, existing or not. */
 export class ProjectScope {

@@ -1,3 +1,4 @@
+import type { DrainProgress } from "../../shared/rest/operations.ts";
 import type { BOUNDS } from "../bounds.ts";
 import { within } from "../patience.ts";
 import type { Clock, Logger } from "../ports.ts";
@@ -35,17 +36,6 @@ type DrainState =
   | "draining"
   /** Without clients, and refuses everything until it is resumed. */
   | "held";
-
-export interface DrainProgress {
-  readonly hub_id: string;
-  readonly state: DrainState;
-  /** It will stay when it has drained. */
-  readonly hold: boolean;
-  readonly under_way: number;
-  readonly connections: number;
-  /** When the drain began. */
-  readonly connections_before: number;
-}
 
 /**
  * How a hub goes without anybody noticing more than a reconnect: nothing acked is lost, nothing is left half done.

@@ -1,9 +1,7 @@
 import type { Change } from "../../shared/entities.ts";
 import type { ChangesFrame } from "../../shared/messages/frames.ts";
+import type { RecordedChange } from "../../shared/rest/changes.ts";
 import type { Entry, LogChange } from "../domain/records.ts";
-
-/** `request_id`: the `X-Request-Id` of the REST request that made it. */
-export type RecordedChange = Change & { readonly request_id?: string };
 
 /** A logged change as the wire shows it: with its time, without what only hubs need, patch or state but not both. */
 export function wireChange(change: LogChange, at: string): Change {

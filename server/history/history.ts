@@ -1,6 +1,7 @@
 import type { Session } from "../../shared/entities.ts";
 import type { SnapshotPage } from "../../shared/messages/project-snapshot.ts";
 import type { Position } from "../../shared/position.ts";
+import type { ChangesPage } from "../../shared/rest/projects.ts";
 import type { BOUNDS } from "../bounds.ts";
 import type { Snapshot } from "../following/snapshot.ts";
 import type { Snapshots } from "../following/snapshots.ts";
@@ -10,7 +11,7 @@ import { accepted, type Outcome, refused } from "../writer/outcome.ts";
 import { Checkpoints } from "./checkpoints.ts";
 import { findPlace, type Moment, type Place, TRIMMED } from "./moment.ts";
 import { buildSnapshotAt } from "./project-at.ts";
-import { type ChangesPage, readChangesSince } from "./project-changes.ts";
+import { readChangesSince } from "./project-changes.ts";
 import { readSessionAt } from "./session-at.ts";
 import { TOO_FAR } from "./too-far.ts";
 

@@ -1,26 +1,16 @@
 import { type Refusal, refuse } from "../../shared/errors.ts";
-import type { Position } from "../../shared/position.ts";
-import { positionText } from "../../shared/position.ts";
+import { type Position, positionText } from "../../shared/position.ts";
+import type { RecordedChange } from "../../shared/rest/changes.ts";
+import type { ChangesPage } from "../../shared/rest/projects.ts";
 import type { BOUNDS } from "../bounds.ts";
 import { EMPTY_HEAD, type Entry, type Head } from "../domain/records.ts";
-import { type RecordedChange, recordedChanges } from "../following/frames.ts";
+import { recordedChanges } from "../following/frames.ts";
 import type { ChangeLog } from "../ports.ts";
 import { accepted, type Outcome, refused } from "../writer/outcome.ts";
 
 interface Options {
   readonly changeLog: ChangeLog;
   readonly bounds: Pick<typeof BOUNDS, "entriesPerRead" | "historyPageBytes">;
-}
-
-/** Changes of a project after a position, in order and without a hole. */
-export interface ChangesPage {
-  readonly items: readonly RecordedChange[];
-  readonly length: number;
-  /** Where `items` end; to be given as `since` for what follows. The head of the log, when nothing follows yet. */
-  readonly next: string;
-  /** Of `next`. */
-  readonly epoch: string;
-  readonly seq: number;
 }
 
 /**

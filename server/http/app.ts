@@ -6,11 +6,14 @@ import { DRAINING } from "../drain/refusal.ts";
 import { authenticate } from "./auth.ts";
 import { cors, refuseStrangers } from "./cors.ts";
 import type { HttpDeps } from "./deps.ts";
+import { Documents } from "./describe/documents.ts";
+import type { Group } from "./describe/openapi.ts";
 import { mount } from "./endpoint.ts";
 import { INTERNAL, invalid, NOT_FOUND, refuseTrouble, sendProblem } from "./problem.ts";
 import { refuseKeyInUrl } from "./query.ts";
 import { assignRequestId, requestIdOf } from "./request-id.ts";
 import { adminResources } from "./routes/admin.ts";
+import { documentResources } from "./routes/documents.ts";
 import { eventResources } from "./routes/events.ts";
 import { healthResources } from "./routes/health.ts";
 import { keyResources } from "./routes/keys.ts";
@@ -41,15 +44,46 @@ export function createHttpApp(deps: HttpDeps): Express {
   if (deps.isOpen) app.use(refuseStrangers(deps.origins));
   app.use(cors(deps.origins));
   app.use(refuseKeyInUrl);
-  mount(app, healthResources(deps));
-  app.all("/", refuseUnknownPath);
+  const routes = allRoutes(deps);
+  mountAll(app, routes.public);
   app.use(authenticate(deps));
-  mount(app, [...adminResources(deps), ...keyResources(deps), ...metricsResources(deps)]);
+  mountAll(app, routes.operations);
   app.use(refuseWhenHeld(deps));
-  mount(app, [...sessionResources(deps), ...taskResources(deps), ...projectResources(deps), ...eventResources(deps)]);
+  mountAll(app, routes.work);
   app.use(refuseUnknownPath);
   app.use(answerError(deps));
   return app;
+}
+
+/** Every route under its heading, in the order of the documents; by what stands before it. */
+function allRoutes(deps: HttpDeps): Readonly<Record<"public" | "operations" | "work", readonly Group[]>> {
+  const documents = new Documents(() => [...work, ...operations, ...open], deps.health.version, deps.limits);
+  const open: Group[] = [
+    { name: "Health", about: "For load balancers and people.", resources: healthResources(deps) },
+    { name: "Documents", about: "What the hub says of itself.", resources: documentResources(documents) },
+  ];
+  const operations: Group[] = [
+    {
+      name: "Hub",
+      about: "For whoever runs the hub; answered in every state of it.",
+      resources: [...adminResources(deps), ...metricsResources(deps)],
+    },
+    { name: "Keys", about: "Managed keys, for operators.", resources: keyResources(deps) },
+  ];
+  const work: Group[] = [
+    { name: "Sessions", about: "Records of one agent's run each.", resources: sessionResources(deps) },
+    { name: "Tasks", about: "Units of work inside a session.", resources: taskResources(deps) },
+    {
+      name: "Projects",
+      about: "Boundaries of access and numbering.",
+      resources: [...projectResources(deps), ...eventResources(deps)],
+    },
+  ];
+  return { public: open, operations, work };
+}
+
+function mountAll(app: Express, groups: readonly Group[]): void {
+  for (const { resources } of groups) mount(app, resources);
 }
 
 /** Counts answered requests, one line for each; the path only, since a query may hold what somebody should not have put there. */

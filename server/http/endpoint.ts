@@ -1,5 +1,5 @@
 import type { Express, Request, RequestHandler, Response } from "express";
-import type { z } from "zod";
+import { z } from "zod";
 import type { Actor } from "../../shared/entities.ts";
 import { parseInput } from "../../shared/validate.ts";
 import { isOperator, isWriter, NOT_AUTHORIZED, type Principal } from "../domain/access.ts";
@@ -8,6 +8,7 @@ import { accepted, type Outcome, refused } from "../writer/outcome.ts";
 import { principalOf } from "./auth.ts";
 import { hasBody, JSON_TYPES, readJson } from "./body.ts";
 import type { HttpDeps } from "./deps.ts";
+import { type Declaration, type Endpoint, METHODS, type Resource } from "./describe/declaration.ts";
 import { type HttpRefusal, OWN_CONNECTION, refuseMethod, sendProblem, TIMEOUT } from "./problem.ts";
 import { parseQuery } from "./query.ts";
 import { requestIdOf } from "./request-id.ts";
@@ -42,105 +43,140 @@ export interface Reply {
 /** What the edge answers: a reply, or a known "no". Handlers throw only when something broke. */
 type Answer<T = Reply> = Outcome<T> | { readonly ok: false; readonly refusal: HttpRefusal };
 
+/** What every route answers: a key in the URL, a stranger's page in development, a bug. */
+const PUBLIC_ERRORS = ["VALIDATION", "FORBIDDEN", "INTERNAL"] as const;
+/** And what every route that asks for a key answers. */
+const KEYED_ERRORS = [
+  ...PUBLIC_ERRORS,
+  ...(["UNAUTHENTICATED", "RATE_LIMITED", "UNAVAILABLE", "DRAINING", "TIMEOUT"] as const),
+] as const;
+const WRITING_ERRORS = [...KEYED_ERRORS, "PAYLOAD_TOO_LARGE", "OVERLOADED"] as const;
+
+const NOTHING = z.object({});
+type Nothing = typeof NOTHING;
+
+type QueryOf<D extends Declaration> = z.infer<D extends { readonly query: infer Q extends z.ZodType } ? Q : Nothing>;
+type BodyOf<D extends Declaration> = z.infer<D extends { readonly body: infer B extends z.ZodType } ? B : Nothing>;
+
+/** A request that needs no key. */
+export function open(declaration: Declaration, handler: RequestHandler): Endpoint {
+  return { access: "public", declaration, errors: PUBLIC_ERRORS, handler };
+}
+
 /** A GET. */
-export function reading<Q extends z.ZodType>(
+export function reading<D extends Declaration>(
   deps: HttpDeps,
-  querySchema: Q,
-  handler: (call: Call<z.infer<Q>>) => Promise<Answer>,
-): RequestHandler {
-  return replying(deps, async (request, response) => {
-    const call = readCall(deps, querySchema, request, response);
+  declaration: D,
+  handler: (call: Call<QueryOf<D>>) => Promise<Answer>,
+): Endpoint {
+  const answer = replying(deps, async (request, response) => {
+    const call = readCall(deps, declaration, request, response);
     return call.ok ? handler(call.value) : call;
   });
+  return { access: "viewer", declaration, errors: KEYED_ERRORS, handler: answer };
 }
 
 /** A GET whose answer is begun by what the handler returns, and goes on after that. */
-export function streaming<Q extends z.ZodType>(
+export function streaming<D extends Declaration>(
   deps: HttpDeps,
-  querySchema: Q,
-  handler: (call: Call<z.infer<Q>>) => Promise<Outcome<(response: Response) => void>>,
-): RequestHandler {
+  declaration: D,
+  handler: (call: Call<QueryOf<D>>) => Promise<Outcome<(response: Response) => void>>,
+): Endpoint {
   const handle = async (request: Request, response: Response) => {
     // Behind another request's answer it could neither begin nor be told that its client has gone.
     if (response.socket === null) return refused(OWN_CONNECTION);
-    const call = readCall(deps, querySchema, request, response);
+    const call = readCall(deps, declaration, request, response);
     return call.ok ? handler(call.value) : call;
   };
-  return answering(deps, handle, (response, begin) => begin(response));
+  const answer = answering(deps, handle, (response, begin) => begin(response));
+  return { access: "viewer", declaration, errors: [...KEYED_ERRORS, "OVERLOADED"], handler: answer };
 }
 
 /** A request that changes something: for agents and operators, and with a JSON object as its body. */
-export function writing<Q extends z.ZodType, B extends z.ZodType>(
+export function writing<D extends Declaration & { readonly body: z.ZodType }>(
   deps: HttpDeps,
-  schemas: { readonly query: Q; readonly body: B; readonly types: readonly string[] },
-  handler: (call: CallWithBody<z.infer<Q>, z.infer<B>>) => Promise<Answer>,
-): RequestHandler {
-  return replying(deps, async (request, response) => {
+  declaration: D,
+  handler: (call: CallWithBody<QueryOf<D>, BodyOf<D>>) => Promise<Answer>,
+): Endpoint {
+  const answer = replying(deps, async (request, response) => {
     if (!isWriter(principalOf(response))) return refused(NOT_AUTHORIZED);
     if (deps.drain.isDraining) return refused(DRAINING);
-    const call = readCall(deps, schemas.query, request, response);
+    const call = readCall(deps, declaration, request, response);
     if (!call.ok) return call;
-    const raw = await readJson(request, schemas.types, deps.limits.frame_bytes);
+    const raw = await readJson(request, declaration.types ?? JSON_TYPES, deps.limits.frame_bytes);
     if (!raw.ok) return raw;
-    const body = parseInput(schemas.body, raw.value, deps.limits);
+    const body = parseInput(declaration.body, raw.value, deps.limits);
     if (!body.ok) return body;
     return handler({
       ...call.value,
-      body: body.value,
+      body: body.value as BodyOf<D>,
       rawBody: raw.value as Readonly<Record<string, unknown>>,
       bytes: body.bytes,
     });
   });
+  return { access: "agent", declaration, errors: WRITING_ERRORS, handler: answer };
 }
 
 /** A request that changes something and says all in its path; a body is not looked at. For operators. */
-export function operating<Q extends z.ZodType>(
+export function operating<D extends Declaration>(
   deps: HttpDeps,
-  querySchema: Q,
-  handler: (call: Call<z.infer<Q>>) => Promise<Answer>,
-): RequestHandler {
-  return replying(deps, async (request, response) => {
-    if (!isOperator(principalOf(response))) return refused(NOT_AUTHORIZED);
+  declaration: D,
+  handler: (call: Call<QueryOf<D>>) => Promise<Answer>,
+): Endpoint {
+  const answer = replying(deps, async (request, response) => {
     if (deps.drain.isDraining) return refused(DRAINING);
-    const call = readCall(deps, querySchema, request, response);
+    const call = readCall(deps, declaration, request, response);
     return call.ok ? handler(call.value) : call;
   });
+  return forOperators({ access: "operator", declaration, errors: [...KEYED_ERRORS, "OVERLOADED"], handler: answer });
 }
 
-/** Lets operators alone through to a handler. */
-export function forOperators(handler: RequestHandler): RequestHandler {
-  return (request, response, next) => {
-    if (isOperator(principalOf(response))) return handler(request, response, next);
+/** A request about the hub itself whose answer is no JSON. For operators. */
+export function telling(declaration: Declaration, handler: RequestHandler): Endpoint {
+  return forOperators({ access: "operator", declaration, errors: KEYED_ERRORS, handler });
+}
+
+/** Lets operators alone through. */
+export function forOperators(endpoint: Endpoint): Endpoint {
+  const handler: RequestHandler = (request, response, next) => {
+    if (isOperator(principalOf(response))) return endpoint.handler(request, response, next);
     sendProblem(response, NOT_AUTHORIZED, requestIdOf(response));
   };
+  return { ...endpoint, access: "operator", handler };
 }
 
 /** A request about the hub itself, answered also while it drains; a body may be left out. For operators. */
-export function administering<B extends z.ZodType>(
+export function administering<D extends Declaration>(
   deps: HttpDeps,
-  bodySchema: B,
-  handler: (body: z.infer<B>) => Promise<Answer> | Answer,
-): RequestHandler {
-  return replying(deps, async (request, response) => {
-    if (!isOperator(principalOf(response))) return refused(NOT_AUTHORIZED);
+  declaration: D,
+  handler: (body: BodyOf<D>) => Promise<Answer> | Answer,
+): Endpoint {
+  const answer = replying(deps, async (request) => {
     const query = parseQuery(request.url);
     if (!query.ok) return query;
     const raw = hasBody(request) ? await readJson(request, JSON_TYPES, deps.limits.frame_bytes) : accepted({});
     if (!raw.ok) return raw;
-    const body = parseInput(bodySchema, raw.value, deps.limits);
-    return body.ok ? handler(body.value) : body;
+    const body = parseInput(declaration.body ?? NOTHING, raw.value, deps.limits);
+    return body.ok ? handler(body.value as BodyOf<D>) : body;
+  });
+  return forOperators({
+    access: "operator",
+    declaration,
+    errors: [...KEYED_ERRORS, "PAYLOAD_TOO_LARGE"],
+    isBodyOptional: true,
+    handler: answer,
   });
 }
 
-function readCall<Q extends z.ZodType>(
+function readCall<D extends Declaration>(
   { limits }: HttpDeps,
-  querySchema: Q,
+  declaration: D,
   request: Request,
   response: Response,
-): Outcome<Call<z.infer<Q>>> {
+): Outcome<Call<QueryOf<D>>> {
   const given = parseQuery(request.url);
   if (!given.ok) return given;
-  const query = parseInput(querySchema, given.value, limits);
+  const query = parseInput(declaration.query ?? NOTHING, given.value, limits);
   if (!query.ok) return query;
   const principal = principalOf(response);
   return {
@@ -150,7 +186,7 @@ function readCall<Q extends z.ZodType>(
       principal,
       actor: { kind: principal.role === "agent" ? "agent" : "operator", id: `key:${principal.fingerprint}` },
       path: request.params as Record<string, string>,
-      query: query.value,
+      query: query.value as QueryOf<D>,
       header: (name) => request.get(name),
     },
   };
@@ -186,28 +222,19 @@ export function send(response: Response, { status, headers, body, json }: Reply)
   else response.json(body);
 }
 
-/** A path and what it understands. */
-export interface Resource {
-  readonly path: string;
-  readonly get?: RequestHandler;
-  readonly post?: RequestHandler;
-  readonly patch?: RequestHandler;
-  readonly delete?: RequestHandler;
-}
-
 /** Every other method of the path is 405. Express answers HEAD with the GET. */
 export function mount(app: Express, resources: readonly Resource[]): void {
-  for (const { path, get, post, patch, delete: remove } of resources) {
-    const route = app.route(path);
-    if (get !== undefined) route.get(get);
-    if (post !== undefined) route.post(post);
-    if (patch !== undefined) route.patch(patch);
-    if (remove !== undefined) route.delete(remove);
-    const methods = [get && "GET, HEAD", post && "POST", patch && "PATCH", remove && "DELETE"].filter(
-      (method) => method !== undefined,
-    );
+  for (const resource of resources) {
+    const route = app.route(resource.path);
+    const allowed: string[] = [];
+    for (const method of METHODS) {
+      const endpoint = resource[method];
+      if (endpoint === undefined) continue;
+      route[method](endpoint.handler);
+      allowed.push(method === "get" ? "GET, HEAD" : method.toUpperCase());
+    }
     route.all((request, response) =>
-      sendProblem(response, refuseMethod(request.method, methods.join(", ")), requestIdOf(response)),
+      sendProblem(response, refuseMethod(request.method, allowed.join(", ")), requestIdOf(response)),
     );
   }
 }

@@ -26,8 +26,8 @@ export function parseTags(header: string): "*" | readonly Tag[] | undefined {
   return tags.length === 0 ? undefined : tags;
 }
 
-/** `If-None-Match` of a GET: weak comparison. A header that does not read counts as absent: the answer is just longer. */
-export function isUnchanged(ifNoneMatch: string | undefined, version: number): boolean {
+/** `If-None-Match` of a GET, against a version or the digest of a document: weak comparison. A header that does not read counts as absent: the answer is just longer. */
+export function isUnchanged(ifNoneMatch: string | undefined, version: number | string): boolean {
   const tags = ifNoneMatch === undefined ? undefined : parseTags(ifNoneMatch);
   return tags === "*" || (tags?.some(({ value }) => value === String(version)) ?? false);
 }

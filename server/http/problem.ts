@@ -1,18 +1,7 @@
 import type { Response } from "express";
-import { ERRORS, type ErrorCode, type FieldError, type Refusal, refuse, refuseFields } from "../../shared/errors.ts";
+import type { Problem } from "../../shared/error-schemas.ts";
+import { ERRORS, type FieldError, type Refusal, refuse, refuseFields } from "../../shared/errors.ts";
 import type { DatabaseTrouble } from "../queries/ports.ts";
-
-/** An error as `application/problem+json`, RFC 9457. */
-export interface Problem {
-  readonly type: string;
-  readonly title: string;
-  readonly status: number;
-  readonly detail: string;
-  readonly code: ErrorCode;
-  readonly request_id: string;
-  readonly errors?: readonly FieldError[];
-  readonly details?: Readonly<Record<string, unknown>>;
-}
 
 /** A refusal that HTTP has a status of its own for, where the code says less. */
 export interface HttpRefusal extends Refusal {

@@ -1,5 +1,4 @@
 import type { RequestHandler } from "express";
-import { z } from "zod";
 import { refuse } from "../../shared/errors.ts";
 import { isKeyParameter } from "../domain/credentials.ts";
 import { accepted, type Outcome, refused } from "../writer/outcome.ts";
@@ -38,22 +37,3 @@ function searchOf(url: string): URLSearchParams {
   const start = url.indexOf("?");
   return new URLSearchParams(start < 0 ? "" : url.slice(start + 1));
 }
-
-export const DEFAULT_PAGE = 50;
-const MAX_PAGE = 500;
-
-/** Parameters as they come: text that has to read as something. */
-export const Whole = z
-  .string()
-  .regex(/^\d{1,9}$/, "must be a whole number")
-  .transform(Number);
-
-export const PageParameters = {
-  limit: Whole.pipe(z.int().min(1).max(MAX_PAGE)).default(DEFAULT_PAGE),
-  cursor: z.string().min(1).max(1_024).optional(),
-};
-
-/** ISO 8601 with `Z` or an offset, made UTC with milliseconds. */
-export const Time = z.iso
-  .datetime({ offset: true, error: "must be an ISO 8601 time such as 2026-11-22T06:00:00Z" })
-  .transform((text) => new Date(text).toISOString());

@@ -1,34 +1,11 @@
 import { randomBytes } from "node:crypto";
 import { type Refusal, refuse, refuseFields } from "../../shared/errors.ts";
+import type { KeyView, NewKey } from "../../shared/rest/keys.ts";
 import type { BOUNDS } from "../bounds.ts";
 import type { Role } from "../domain/access.ts";
 import { digestOf, displayPrefix, fingerprintOf, newKey } from "../domain/api-key.ts";
 import type { Clock, KeyRecord, KeyStore, KeyUses, Logger } from "../ports.ts";
 import { accepted, type Outcome, refused } from "../writer/outcome.ts";
-
-/** A key as people see it; never the key. Times are ISO 8601. */
-export interface KeyView {
-  readonly id: string;
-  /** `config`: named by API_KEYS or API_KEYS_FILE of a hub. */
-  readonly source: "managed" | "config";
-  readonly fingerprint: string;
-  readonly role: Role;
-  readonly projects: readonly string[];
-  readonly name?: string;
-  readonly prefix?: string;
-  readonly created_at?: string;
-  readonly expires_at?: string;
-  readonly revoked_at?: string;
-  readonly last_used_at?: string;
-  readonly replaced_by?: string;
-  /** Open now, on all hubs. */
-  readonly connections: number;
-  /** Those that have connections of it; of a configured key those that know it. */
-  readonly hubs: readonly string[];
-}
-
-/** The only time that a key is shown. */
-export type NewKey = KeyView & { readonly key: string };
 
 export interface KeyWish {
   readonly role: Role;

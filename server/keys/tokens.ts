@@ -7,9 +7,10 @@ import {
   jwtVerify,
 } from "jose";
 import { z } from "zod";
+import { isProjectPattern } from "../../shared/project-pattern.ts";
 import { type Principal, ROLES } from "../domain/access.ts";
 import { digestOf, fingerprintOf } from "../domain/api-key.ts";
-import { isProjectPattern, ProjectScope } from "../domain/project-scope.ts";
+import { ProjectScope } from "../domain/project-scope.ts";
 import type { Clock, Logger } from "../ports.ts";
 
 interface Options {

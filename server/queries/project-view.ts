@@ -1,30 +1,9 @@
-import { type DisplayState, displayState } from "../../shared/display.ts";
+import { DISPLAY_STATES, displayState } from "../../shared/display.ts";
 import { Liveness, type Session, SessionStatus } from "../../shared/entities.ts";
+import type { ProjectView } from "../../shared/rest/projects.ts";
 import type { Counts } from "../domain/standing.ts";
 import type { ProjectCount } from "../ports.ts";
 import type { ListedProject } from "./ports.ts";
-
-/** How many sessions of a project stand where, every word of this release with its number. */
-export interface CountsView {
-  readonly sessions: number;
-  readonly status: Readonly<Record<SessionStatus, number>>;
-  readonly liveness: Readonly<Record<Liveness, number>>;
-  readonly display: Readonly<Record<DisplayState, number>>;
-}
-
-/** A project as REST shows it: as of `seq`. */
-export interface ProjectView {
-  readonly project_id: string;
-  readonly created_at?: string;
-  readonly epoch: string;
-  readonly seq: number;
-  readonly counts: CountsView;
-}
-
-const DISPLAY_STATES: readonly DisplayState[] = [
-  ...(["working", "idle", "needs you", "paused", "stalled", "stale", "lost"] as const),
-  ...(["unmonitored", "finished", "failed", "cancelled", "unknown"] as const),
-];
 
 export function viewProject(
   projectId: string,
@@ -37,7 +16,7 @@ export function viewProject(
 }
 
 /** `stalled`: how many of those that seem to be working stand still; all else follows from status and liveness. */
-function viewCounts(counts: Counts, stalled: number): CountsView {
+function viewCounts(counts: Counts, stalled: number): ProjectView["counts"] {
   const view = {
     sessions: 0,
     status: zeros(SessionStatus.options),

@@ -1,5 +1,6 @@
 import { refuse } from "../../shared/errors.ts";
 import { ID_PATTERN } from "../../shared/ids.ts";
+import type { ProjectView } from "../../shared/rest/projects.ts";
 import type { BOUNDS } from "../bounds.ts";
 import type { ProjectCounts } from "../counting/project-counts.ts";
 import type { ProjectScope } from "../domain/project-scope.ts";
@@ -10,7 +11,7 @@ import type { Projects } from "../writer/projects.ts";
 import { type CursorScope, decodeCursor, encodeCursor } from "./cursor.ts";
 import { type Page, type PageRequest, pageOf, refuseCursor } from "./list.ts";
 import type { ListedProject, Queries } from "./ports.ts";
-import { type ProjectView, viewProject } from "./project-view.ts";
+import { viewProject } from "./project-view.ts";
 import { countStalled } from "./stalled.ts";
 
 interface Sources {

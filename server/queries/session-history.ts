@@ -1,5 +1,6 @@
 import type { Change } from "../../shared/entities.ts";
-import { type RecordedChange, recordedChange } from "../following/frames.ts";
+import type { RecordedChange } from "../../shared/rest/changes.ts";
+import { recordedChange } from "../following/frames.ts";
 import { accepted, type Outcome } from "../writer/outcome.ts";
 import { type CursorScope, decodeCursor, encodeCursor } from "./cursor.ts";
 import { type Page, type PageRequest, pageOf, refuseCursor } from "./list.ts";

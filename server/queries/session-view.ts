@@ -1,17 +1,10 @@
-import { type Display, displayState } from "../../shared/display.ts";
+import { displayState } from "../../shared/display.ts";
 import type { Session } from "../../shared/entities.ts";
 import { sessionKey } from "../../shared/ids.ts";
 import type { HeartbeatInfo } from "../../shared/messages/frames.ts";
+import type { SessionView } from "../../shared/rest/sessions.ts";
 import type { Heartbeats } from "../liveness/heartbeats.ts";
 import type { Queries } from "./ports.ts";
-
-/** A session as REST shows it: the logged fields, its last heartbeat, and what a person should see. */
-export type SessionView = Session & {
-  readonly last_heartbeat_at?: string;
-  readonly last_activity_at?: string;
-  readonly heartbeat?: Omit<HeartbeatInfo, "last_heartbeat_at" | "last_activity_at">;
-  readonly display: Display;
-};
 
 interface Sources {
   readonly queries: Queries;

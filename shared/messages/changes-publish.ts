@@ -37,20 +37,22 @@ export const ChangesPublish = z.object({
 });
 export type ChangesPublish = z.infer<typeof ChangesPublish>;
 
-export interface PublishResult {
-  readonly kind: "session" | "task";
-  readonly id: string;
-  readonly version: number;
-  readonly seq: number;
-  readonly changed: boolean;
-}
+export const PublishResult = z.object({
+  kind: z.enum(["session", "task"]),
+  id: Id,
+  version: z.int().min(0),
+  seq: z.int().min(0),
+  changed: z.boolean(),
+});
+export type PublishResult = z.infer<typeof PublishResult>;
 
 /** Durable in the log (journaled, majority) and visible to REST reads. */
-export interface Published {
-  readonly epoch: string;
+export const Published = z.object({
+  epoch: z.string(),
   /** Last of the publish's changes, or the head when nothing changed. */
-  readonly seq: number;
-  readonly results: readonly PublishResult[];
+  seq: z.int().min(0),
+  results: z.array(PublishResult).readonly(),
   /** The op was applied before: this is its original answer. */
-  readonly duplicate?: true;
-}
+  duplicate: z.literal(true).exactOptional(),
+});
+export type Published = z.infer<typeof Published>;

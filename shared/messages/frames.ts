@@ -1,47 +1,45 @@
-import type { Change } from "../entities.ts";
+import { z } from "zod";
+import { Change, Timestamp } from "../entities.ts";
+import { Id } from "../ids.ts";
 
 /** Hub → viewer: one commit. `from_seq` of each frame is the `to_seq` before it plus 1. */
-export interface ChangesFrame {
-  readonly project_id: string;
-  readonly epoch: string;
-  readonly from_seq: number;
-  readonly to_seq: number;
-  readonly changes: readonly Change[];
+export const ChangesFrame = z.object({
+  project_id: Id,
+  epoch: z.string(),
+  from_seq: z.int().min(1),
+  to_seq: z.int().min(1),
+  changes: z.array(Change).readonly(),
   /** One element per touched entity, with `state`, instead of every change. */
-  readonly conflated?: true;
-}
+  conflated: z.literal(true).exactOptional(),
+});
+export type ChangesFrame = z.infer<typeof ChangesFrame>;
 
-export interface HeartbeatInfo {
-  readonly last_heartbeat_at: string;
+export const HeartbeatInfo = z.object({
+  last_heartbeat_at: Timestamp,
   /** Since when the work stands still; absent while the agent has told nothing of its work. */
-  readonly last_activity_at?: string;
-  readonly progress?: number;
-  readonly activity?: string;
-  readonly metrics?: Readonly<Record<string, number>>;
-}
+  last_activity_at: Timestamp.exactOptional(),
+  progress: z.number().min(0).max(1).exactOptional(),
+  activity: z.string().exactOptional(),
+  metrics: z.record(z.string(), z.number()).readonly().exactOptional(),
+});
+export type HeartbeatInfo = z.infer<typeof HeartbeatInfo>;
 
 /** Hub → viewer: the newest heartbeats, at most once a second; may be lost. */
-export interface HeartbeatsFrame {
-  readonly project_id: string;
-  readonly at: string;
-  readonly sessions: Readonly<Record<string, HeartbeatInfo>>;
-}
+export const HeartbeatsFrame = z.object({
+  project_id: Id,
+  at: Timestamp,
+  sessions: z.record(Id, HeartbeatInfo).readonly(),
+});
+export type HeartbeatsFrame = z.infer<typeof HeartbeatsFrame>;
 
 /** Hub → viewer: every 5 s without a changes frame, so that even the loss of the last frame shows. */
-export interface PositionFrame {
-  readonly project_id: string;
-  readonly epoch: string;
-  readonly seq: number;
-}
+export const PositionFrame = z.object({ project_id: Id, epoch: z.string(), seq: z.int().min(0) });
+export type PositionFrame = z.infer<typeof PositionFrame>;
 
 /** Hub → viewer: what you hold can no longer be continued; join again without `since`. */
-export interface ProjectReset {
-  readonly project_id: string;
-  readonly reason: string;
-}
+export const ProjectReset = z.object({ project_id: Id, reason: z.string() });
+export type ProjectReset = z.infer<typeof ProjectReset>;
 
 /** Hub → viewer: how quickly changes made on other hubs arrive here. */
-export interface ModeFrame {
-  readonly mode: "live" | "degraded";
-  readonly reason?: string;
-}
+export const ModeFrame = z.object({ mode: z.enum(["live", "degraded"]), reason: z.string().exactOptional() });
+export type ModeFrame = z.infer<typeof ModeFrame>;

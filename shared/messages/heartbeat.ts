@@ -17,6 +17,10 @@ export const Heartbeat = z.object({
 });
 export type Heartbeat = z.infer<typeof Heartbeat>;
 
-export interface HeartbeatTaken {
-  readonly rejected?: readonly { readonly session_id: string; readonly code: "FENCED" | "NOT_FOUND" }[];
-}
+export const HeartbeatTaken = z.object({
+  rejected: z
+    .array(z.object({ session_id: Id, code: z.enum(["FENCED", "NOT_FOUND"]) }))
+    .readonly()
+    .exactOptional(),
+});
+export type HeartbeatTaken = z.infer<typeof HeartbeatTaken>;

@@ -1,5 +1,5 @@
+import { z } from "zod";
+
 /** How often to send a heartbeat, and after how long without one the session counts as stale. Milliseconds. */
-export interface Lease {
-  readonly interval_ms: number;
-  readonly ttl_ms: number;
-}
+export const Lease = z.object({ interval_ms: z.int().min(1), ttl_ms: z.int().min(1) });
+export type Lease = z.infer<typeof Lease>;

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Change, Session, Task } from "../entities.ts";
+import { Change, Session, Task } from "../entities.ts";
 import { Id } from "../ids.ts";
 import { Position } from "../position.ts";
 
@@ -11,24 +11,29 @@ export const ProjectJoin = z.object({
 });
 export type ProjectJoin = z.infer<typeof ProjectJoin>;
 
-export type SnapshotReason = "first" | "epoch" | "expired" | "too_far";
+/** Why it is a snapshot and not a replay. */
+const SnapshotReason = z.enum(["first", "epoch", "expired", "too_far"]);
+export type SnapshotReason = z.infer<typeof SnapshotReason>;
 
-export interface JoinedWithSnapshot {
-  readonly mode: "snapshot";
-  readonly reason: SnapshotReason;
-  readonly epoch: string;
-  readonly seq: number;
-  readonly sessions: readonly Session[];
-  readonly tasks: readonly Task[];
-  readonly next_cursor?: string;
-}
+export const JoinedWithSnapshot = z.object({
+  mode: z.literal("snapshot"),
+  reason: SnapshotReason,
+  epoch: z.string(),
+  seq: z.int().min(0),
+  sessions: z.array(Session).readonly(),
+  tasks: z.array(Task).readonly(),
+  next_cursor: z.string().exactOptional(),
+});
+export type JoinedWithSnapshot = z.infer<typeof JoinedWithSnapshot>;
 
-export interface JoinedWithReplay {
-  readonly mode: "replay";
-  readonly epoch: string;
-  readonly from_seq: number;
-  readonly seq: number;
-  readonly changes: readonly Change[];
-}
+export const JoinedWithReplay = z.object({
+  mode: z.literal("replay"),
+  epoch: z.string(),
+  from_seq: z.int().min(1),
+  seq: z.int().min(0),
+  changes: z.array(Change).readonly(),
+});
+export type JoinedWithReplay = z.infer<typeof JoinedWithReplay>;
 
-export type ProjectJoined = JoinedWithSnapshot | JoinedWithReplay;
+export const ProjectJoined = z.discriminatedUnion("mode", [JoinedWithSnapshot, JoinedWithReplay]);
+export type ProjectJoined = z.infer<typeof ProjectJoined>;

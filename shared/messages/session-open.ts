@@ -1,7 +1,7 @@
 import { z } from "zod";
-import { Metadata, type Session, SessionStatus } from "../entities.ts";
+import { Metadata, Session, SessionStatus } from "../entities.ts";
 import { DEFAULT_PROJECT_ID, Id } from "../ids.ts";
-import type { Lease } from "./lease.ts";
+import { Lease } from "./lease.ts";
 
 /** Agent → hub: create a session, or come back to it. On an existing one everything but the ids and the proof is ignored. */
 export const SessionOpen = z.object({
@@ -22,15 +22,16 @@ export const SessionOpen = z.object({
 export type SessionOpen = z.infer<typeof SessionOpen>;
 export type SessionOpenInput = z.input<typeof SessionOpen>;
 
-export interface SessionOpened {
-  readonly session: Session;
-  readonly created: boolean;
-  readonly resumed: boolean;
-  readonly incarnation: number;
-  readonly token: string;
+export const SessionOpened = z.object({
+  session: Session,
+  created: z.boolean(),
+  resumed: z.boolean(),
+  incarnation: z.int().min(1),
+  token: z.string(),
   /** The last op applied in this incarnation, 0 for none: the next publish uses a greater one. */
-  readonly last_op: number;
-  readonly epoch: string;
-  readonly seq: number;
-  readonly lease: Lease;
-}
+  last_op: z.int().min(0),
+  epoch: z.string(),
+  seq: z.int().min(1),
+  lease: Lease,
+});
+export type SessionOpened = z.infer<typeof SessionOpened>;

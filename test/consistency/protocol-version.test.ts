@@ -3,7 +3,9 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { z } from "zod";
+import { AGENT_REQUESTS, HUB_TO_AGENT, HUB_TO_VIEWER, VIEWER_REQUESTS } from "../../server/http/describe/messages.ts";
 import { Change, Session, Task } from "../../shared/entities.ts";
+import { AckError, Problem } from "../../shared/error-schemas.ts";
 import { ERRORS } from "../../shared/errors.ts";
 import { ID_PATTERN } from "../../shared/ids.ts";
 import { AuthRefresh } from "../../shared/messages/auth-refresh.ts";
@@ -31,9 +33,26 @@ const SCHEMAS = {
   Session,
   Task,
   Change,
+  AckError,
+  Problem,
 };
 
-/** What has no schema, since only hubs send it: interfaces, without comments and layout. */
+/** What is sent in either direction, with its acks. */
+const MESSAGES = {
+  agents: { ...schemasOf(AGENT_REQUESTS), ...schemasOf(HUB_TO_AGENT) },
+  viewers: { ...schemasOf(VIEWER_REQUESTS), ...schemasOf(HUB_TO_VIEWER) },
+};
+
+function schemasOf(messages: Readonly<Record<string, { readonly schema: z.ZodType; readonly ack?: z.ZodType }>>) {
+  return Object.fromEntries(
+    Object.entries(messages).flatMap(([name, { schema, ack }]) => [
+      [name, schema],
+      ...(ack === undefined ? [] : [[`${name}.ack`, ack]]),
+    ]),
+  ) as Record<string, z.ZodType>;
+}
+
+/** What types alone say, such as the names of messages: interfaces, without comments and layout. */
 function interfaces(): string[] {
   const folder = join(ROOT, "shared", "messages");
   return readdirSync(folder)
@@ -44,10 +63,8 @@ function interfaces(): string[] {
 
 /** Everything about the wire that types know, as text with one order. */
 function describeWire(): string {
-  const schemas = Object.entries(SCHEMAS).map(([name, schema]) => [
-    name,
-    z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }),
-  ]);
+  const all = [SCHEMAS, MESSAGES.agents, MESSAGES.viewers].flatMap((some) => Object.entries<z.ZodType>(some));
+  const schemas = all.map(([name, schema]) => [name, z.toJSONSchema(schema, { io: "input", unrepresentable: "any" })]);
   return JSON.stringify([schemas, interfaces(), ERRORS, ID_PATTERN.source], (_key, node) =>
     typeof node === "object" && node !== null && !Array.isArray(node)
       ? Object.fromEntries(Object.entries(node).toSorted(([a], [b]) => (a < b ? -1 : 1)))
@@ -61,5 +78,5 @@ function describeWire(): string {
  */
 test("[G14] the wire is the one that is pinned with the protocol's number", () => {
   const digest = createHash("sha256").update(describeWire()).digest("hex").slice(0, 16);
-  expect({ version: PROTOCOL_VERSION, digest }).toEqual({ version: 1, digest: "a6367606776d8947" });
+  expect({ version: PROTOCOL_VERSION, digest }).toEqual({ version: 1, digest: "f72871fe80eefa78" });
 });

@@ -46,6 +46,7 @@ function npm(args: readonly string[], cwd: string) {
 const USE = `
 import { connectAgent, displayState, followProject, StateHubError } from "@state-hub/client";
 import { nodeNetwork } from "@state-hub/client/network";
+import { RestClient } from "@state-hub/client/rest";
 import { openSpool } from "@state-hub/client/spool";
 const [url, key, sessionId] = process.argv.slice(2);
 const viewer = followProject({ url: [url], key, projectId: "package", network: nodeNetwork() });
@@ -58,6 +59,12 @@ await viewer.waitFor((one) => one.task(sessionId, "t") !== undefined, { timeoutM
 await agent.close({ status: "COMPLETED" });
 await viewer.waitFor((one) => one.sessions.get(sessionId)?.status === "COMPLETED", { timeoutMs: 10_000 });
 viewer.close();
+const rest = new RestClient({ url, key });
+const listed = [];
+for await (const one of rest.listSessions({ project_id: "package", limit: 1 })) listed.push(one.session_id);
+if (!listed.includes(sessionId)) throw new Error("not listed over REST");
+const unknown = await rest.getSession("nowhere").catch((error) => error);
+if (!(unknown instanceof StateHubError) || unknown.code !== "NOT_FOUND") throw new Error("no error of the SDK");
 console.log(JSON.stringify([refused.code, displayState(viewer.sessions.get(sessionId)).state]));
 `;
 

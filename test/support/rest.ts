@@ -21,7 +21,7 @@ export interface RestOptions {
   readonly key?: string | null;
 }
 
-/** One REST request with the hub's key, its answer parsed. */
+/** One REST request with the hub's key, its answer parsed where it is JSON. */
 export async function rest(hub: Address, request: string, options: RestOptions = {}): Promise<RestAnswer> {
   const [method = "GET", path = "/"] = request.split(" ");
   const { body, raw, headers, key = hub.key } = options;
@@ -35,7 +35,12 @@ export async function rest(hub: Address, request: string, options: RestOptions =
     ...(raw !== undefined ? { body: raw } : body !== undefined ? { body: JSON.stringify(body) } : {}),
   });
   const text = await response.text();
-  return { status: response.status, headers: response.headers, body: text === "" ? undefined : JSON.parse(text) };
+  const isJson = /\bjson\b/.test(response.headers.get("content-type") ?? "");
+  return {
+    status: response.status,
+    headers: response.headers,
+    body: isJson && text !== "" ? JSON.parse(text) : text || undefined,
+  };
 }
 
 /** What the hub tells Prometheus. */

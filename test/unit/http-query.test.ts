@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
-import { PageParameters, parseQuery, Time } from "../../server/http/query.ts";
+import { parseQuery } from "../../server/http/query.ts";
 import { chooseRequestId } from "../../server/http/request-id.ts";
+import { PageParameters, Time } from "../../shared/rest/query.ts";
 import { parseInput } from "../../shared/validate.ts";
 
 describe("query parameters", () => {

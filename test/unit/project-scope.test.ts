@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { isOperator, isWriter, mayRead, mayWrite, type Principal, type Role } from "../../server/domain/access.ts";
-import { isProjectPattern, ProjectScope } from "../../server/domain/project-scope.ts";
+import { ProjectScope } from "../../server/domain/project-scope.ts";
+import { isProjectPattern } from "../../shared/project-pattern.ts";
 
 describe("patterns", () => {
   test.each(["*", "web", "acme-*", "acme.*", "a_*", "a:*", "a@*", "9-*", "x".repeat(128)])(

@@ -1,22 +1,18 @@
-import { z } from "zod";
 import { PositionText } from "../../../shared/position.ts";
 import { mayRead, NOT_AUTHORIZED } from "../../domain/access.ts";
 import { refused } from "../../writer/outcome.ts";
+import { EVENTS } from "../declared/projects.ts";
 import type { HttpDeps } from "../deps.ts";
-import { type Resource, streaming } from "../endpoint.ts";
+import type { Resource } from "../describe/declaration.ts";
+import { streaming } from "../endpoint.ts";
 import { parsePathId } from "../path.ts";
 import { invalid } from "../problem.ts";
-
-const EventParameters = z.object({
-  since: PositionText.optional(),
-  heartbeats: z.enum(["true", "false"]).default("false"),
-});
 
 export function eventResources(deps: HttpDeps): Resource[] {
   return [
     {
       path: "/projects/:project_id/events",
-      get: streaming(deps, EventParameters, async ({ principal, path, query, header }) => {
+      get: streaming(deps, EVENTS, async ({ principal, path, query, header }) => {
         const projectId = parsePathId(path, "project_id");
         if (!projectId.ok) return projectId;
         if (!mayRead(principal, projectId.value)) return refused(NOT_AUTHORIZED);

@@ -2,8 +2,10 @@ import type { RequestHandler } from "express";
 import { isOperator } from "../../domain/access.ts";
 import { within } from "../../patience.ts";
 import { principalIfAny } from "../auth.ts";
+import { HEALTH, READY } from "../declared/operations.ts";
 import type { Health, HttpDeps } from "../deps.ts";
-import { type Resource, send } from "../endpoint.ts";
+import type { Resource } from "../describe/declaration.ts";
+import { open, send } from "../endpoint.ts";
 
 /** A database that needs longer is as good as away. */
 const PING_WAIT_MS = 2_000;
@@ -12,8 +14,8 @@ const PING_WAIT_MS = 2_000;
 export function healthResources(deps: HttpDeps): Resource[] {
   const startedAt = deps.clock.monotonic();
   return [
-    { path: "/health", get: alive(deps, startedAt) },
-    { path: "/health/ready", get: ready(deps) },
+    { path: "/health", get: open(HEALTH, alive(deps, startedAt)) },
+    { path: "/health/ready", get: open(READY, ready(deps)) },
   ];
 }
 

@@ -1,38 +1,25 @@
-import { z } from "zod";
-import { PositionText } from "../../../shared/position.ts";
 import { mayRead, NOT_AUTHORIZED } from "../../domain/access.ts";
-import { MomentText } from "../../history/moment.ts";
 import { readSnapshot } from "../../queries/project-snapshot.ts";
 import { listProjects, readProject } from "../../queries/projects.ts";
 import { accepted, refused } from "../../writer/outcome.ts";
+import { GET_PROJECT, LIST_PROJECTS, PROJECT_CHANGES, SNAPSHOT } from "../declared/projects.ts";
 import type { HttpDeps } from "../deps.ts";
-import { type Resource, reading } from "../endpoint.ts";
+import type { Resource } from "../describe/declaration.ts";
+import { reading } from "../endpoint.ts";
 import { parsePathId } from "../path.ts";
-import { PageParameters } from "../query.ts";
-
-const SnapshotParameters = z
-  .object({ cursor: z.string().min(1).max(256).optional(), at: MomentText.optional() })
-  .refine(({ cursor, at }) => cursor === undefined || at === undefined, {
-    path: ["at"],
-    message: "is not for further pages; a cursor keeps to its moment",
-  });
-
-const ChangesParameters = z.object({ since: PositionText.optional(), limit: PageParameters.limit });
-const Nothing = z.object({});
-const ListParameters = z.object(PageParameters);
 
 export function projectResources(deps: HttpDeps): Resource[] {
   return [
     {
       path: "/projects",
-      get: reading(deps, ListParameters, async ({ principal, query }) => {
+      get: reading(deps, LIST_PROJECTS, async ({ principal, query }) => {
         const page = await listProjects(deps, principal.scope, query);
         return page.ok ? accepted({ status: 200, body: page.value }) : page;
       }),
     },
     {
       path: "/projects/:project_id",
-      get: reading(deps, Nothing, async ({ principal, path }) => {
+      get: reading(deps, GET_PROJECT, async ({ principal, path }) => {
         const projectId = parsePathId(path, "project_id");
         if (!projectId.ok) return projectId;
         if (!mayRead(principal, projectId.value)) return refused(NOT_AUTHORIZED);
@@ -42,7 +29,7 @@ export function projectResources(deps: HttpDeps): Resource[] {
     },
     {
       path: "/projects/:project_id/snapshot",
-      get: reading(deps, SnapshotParameters, async ({ principal, path, query }) => {
+      get: reading(deps, SNAPSHOT, async ({ principal, path, query }) => {
         const projectId = parsePathId(path, "project_id");
         if (!projectId.ok) return projectId;
         if (!mayRead(principal, projectId.value)) return refused(NOT_AUTHORIZED);
@@ -55,7 +42,7 @@ export function projectResources(deps: HttpDeps): Resource[] {
     },
     {
       path: "/projects/:project_id/changes",
-      get: reading(deps, ChangesParameters, async ({ principal, path, query }) => {
+      get: reading(deps, PROJECT_CHANGES, async ({ principal, path, query }) => {
         const projectId = parsePathId(path, "project_id");
         if (!projectId.ok) return projectId;
         if (!mayRead(principal, projectId.value)) return refused(NOT_AUTHORIZED);

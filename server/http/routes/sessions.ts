@@ -1,77 +1,37 @@
-import { z } from "zod";
-import {
-  FinalStatus,
-  Liveness,
-  Metadata,
-  type Session,
-  SessionStatus,
-  WaitingRequest,
-} from "../../../shared/entities.ts";
-import { DEFAULT_PROJECT_ID, Id } from "../../../shared/ids.ts";
+import type { z } from "zod";
+import type { Session } from "../../../shared/entities.ts";
 import type { JsonObject } from "../../../shared/json.ts";
 import { mergePatch } from "../../../shared/merge-patch.ts";
 import type { SessionEdit } from "../../../shared/messages/changes-publish.ts";
+import type { HistoryQuery } from "../../../shared/rest/changes.ts";
+import type { NewSession, ProjectQuery, SessionsQuery } from "../../../shared/rest/sessions.ts";
 import { mayRead, mayWrite, NOT_AUTHORIZED } from "../../domain/access.ts";
-import { MomentText } from "../../history/moment.ts";
 import { findSession } from "../../queries/find-session.ts";
 import { listSessions } from "../../queries/list.ts";
 import { readHistory } from "../../queries/session-history.ts";
 import { viewSessions, viewWritten } from "../../queries/session-view.ts";
 import { SharedReads } from "../../queries/shared-reads.ts";
 import { accepted, type Outcome, refused } from "../../writer/outcome.ts";
-import { JSON_TYPES, PATCH_TYPES } from "../body.ts";
+import {
+  CLOSE_SESSION,
+  CREATE_SESSION,
+  EXPIRE_SESSION,
+  GET_SESSION,
+  LIST_SESSIONS,
+  SESSION_CHANGES,
+  UPDATE_SESSION,
+} from "../declared/sessions.ts";
 import type { HttpDeps } from "../deps.ts";
-import { type Call, type CallWithBody, operating, type Reply, type Resource, reading, writing } from "../endpoint.ts";
+import type { Resource } from "../describe/declaration.ts";
+import { type Call, type CallWithBody, operating, type Reply, reading, writing } from "../endpoint.ts";
 import { editSession } from "../entity-edit.ts";
 import { etagOf, isUnchanged } from "../etag.ts";
 import { parsePathId } from "../path.ts";
-import { PageParameters, Time, Whole } from "../query.ts";
 
 /** What a request without a body counts as in the writer's queue. */
 const EXPIRE_BYTES = 200;
 
-const ListParameters = z.object({
-  project_id: Id.optional(),
-  status: SessionStatus.optional(),
-  liveness: Liveness.optional(),
-  machine_id: Id.optional(),
-  environment: z.string().min(1).max(128).optional(),
-  created_from: Time.optional(),
-  created_to: Time.optional(),
-  updated_from: Time.optional(),
-  min_recovery_attempts: Whole.optional(),
-  ...PageParameters,
-});
-
-const OneParameters = z.object({ project_id: Id.optional() });
-
-const ShowParameters = OneParameters.extend({ at: MomentText.optional() });
-
-const HistoryParameters = z.object({
-  project_id: Id.optional(),
-  kind: z.enum(["session", "task"]).optional(),
-  ...PageParameters,
-});
-
-const NewSession = z.object({
-  session_id: Id,
-  machine_id: Id,
-  status: SessionStatus.optional(),
-  project_id: Id.default(DEFAULT_PROJECT_ID),
-  environment: z.string().min(1).max(128).optional(),
-  metadata: Metadata.optional(),
-});
-
-const SessionPatch = z.object({
-  status: SessionStatus.optional(),
-  metadata: Metadata.optional(),
-  waiting_for: WaitingRequest.optional(),
-  expected_version: z.int().min(0).optional(),
-});
-
-const SessionEnd = z.object({ status: FinalStatus, metadata: Metadata.optional() });
-
-type OneQuery = z.infer<typeof OneParameters>;
+type OneQuery = z.infer<typeof ProjectQuery>;
 
 export function sessionResources(deps: HttpDeps): Resource[] {
   // Dashboards and operators ask for the same list, many at a time.
@@ -79,38 +39,34 @@ export function sessionResources(deps: HttpDeps): Resource[] {
   return [
     {
       path: "/sessions",
-      get: reading(deps, ListParameters, (call) =>
+      get: reading(deps, LIST_SESSIONS, (call) =>
         lists.read(JSON.stringify([call.principal.scope.patterns, call.query]), () => list(deps, call)),
       ),
-      post: writing(deps, { query: z.object({}), body: NewSession, types: JSON_TYPES }, (call) => create(deps, call)),
+      post: writing(deps, CREATE_SESSION, (call) => create(deps, call)),
     },
     {
       path: "/sessions/:session_id",
-      get: reading(deps, ShowParameters, (call) => show(deps, call)),
-      patch: writing(deps, { query: OneParameters, body: SessionPatch, types: PATCH_TYPES }, (call) =>
-        edit(deps, call, call.body),
-      ),
+      get: reading(deps, GET_SESSION, (call) => show(deps, call)),
+      patch: writing(deps, UPDATE_SESSION, (call) => edit(deps, call, call.body)),
     },
     {
       path: "/sessions/:session_id/close",
-      post: writing(deps, { query: OneParameters, body: SessionEnd, types: JSON_TYPES }, (call) =>
-        edit(deps, call, call.body),
-      ),
+      post: writing(deps, CLOSE_SESSION, (call) => edit(deps, call, call.body)),
     },
     {
       path: "/sessions/:session_id/expire",
-      post: operating(deps, OneParameters, (call) => expire(deps, call)),
+      post: operating(deps, EXPIRE_SESSION, (call) => expire(deps, call)),
     },
     {
       path: "/sessions/:session_id/changes",
-      get: reading(deps, HistoryParameters, (call) => history(deps, call)),
+      get: reading(deps, SESSION_CHANGES, (call) => history(deps, call)),
     },
   ];
 }
 
 async function list(
   deps: HttpDeps,
-  { principal, query }: Call<z.infer<typeof ListParameters>>,
+  { principal, query }: Call<z.infer<typeof SessionsQuery>>,
 ): Promise<Outcome<Reply>> {
   const { limit, cursor, ...filter } = query;
   if (filter.project_id !== undefined && !mayRead(principal, filter.project_id)) return refused(NOT_AUTHORIZED);
@@ -120,7 +76,7 @@ async function list(
   return accepted({ status: 200, json: JSON.stringify({ ...page.value, items }) });
 }
 
-async function show(deps: HttpDeps, call: Call<z.infer<typeof ShowParameters>>): Promise<Outcome<Reply>> {
+async function show(deps: HttpDeps, call: Call<z.infer<typeof GET_SESSION.query>>): Promise<Outcome<Reply>> {
   const session = await find(deps, call);
   if (!session.ok) return session;
   if (call.query.at !== undefined) {
@@ -187,7 +143,7 @@ async function written(deps: HttpDeps, session: Session): Promise<Outcome<Reply>
   return accepted({ status: 200, headers: { ETag: etagOf(session) }, body: await viewWritten(deps, session) });
 }
 
-async function history(deps: HttpDeps, call: Call<z.infer<typeof HistoryParameters>>): Promise<Outcome<Reply>> {
+async function history(deps: HttpDeps, call: Call<z.infer<typeof HistoryQuery>>): Promise<Outcome<Reply>> {
   const session = await find(deps, call);
   if (!session.ok) return session;
   const { project_id, session_id } = session.value;

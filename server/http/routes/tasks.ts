@@ -1,57 +1,35 @@
-import { z } from "zod";
-import { Metadata, type Session, type Task, TaskStatus } from "../../../shared/entities.ts";
+import type { z } from "zod";
+import type { Session, Task } from "../../../shared/entities.ts";
 import { refuse } from "../../../shared/errors.ts";
-import { Id } from "../../../shared/ids.ts";
-import { TaskEdit } from "../../../shared/messages/changes-publish.ts";
+import type { ProjectQuery } from "../../../shared/rest/sessions.ts";
+import type { NewTask, TaskPatch, TasksQuery } from "../../../shared/rest/tasks.ts";
 import { mayRead, NOT_AUTHORIZED } from "../../domain/access.ts";
 import { findSession } from "../../queries/find-session.ts";
 import { listTasks, type PageRequest } from "../../queries/list.ts";
 import type { TaskFilter } from "../../queries/ports.ts";
 import { accepted, type Outcome, refused } from "../../writer/outcome.ts";
-import { JSON_TYPES, PATCH_TYPES } from "../body.ts";
+import { CREATE_TASK, GET_TASK, LIST_SESSION_TASKS, LIST_TASKS, UPDATE_TASK } from "../declared/tasks.ts";
 import type { HttpDeps } from "../deps.ts";
-import { type Call, type CallWithBody, type Reply, type Resource, reading, writing } from "../endpoint.ts";
+import type { Resource } from "../describe/declaration.ts";
+import { type Call, type CallWithBody, type Reply, reading, writing } from "../endpoint.ts";
 import { editTask } from "../entity-edit.ts";
 import { etagOf, isUnchanged } from "../etag.ts";
 import { parsePathId } from "../path.ts";
-import { PageParameters, Time } from "../query.ts";
 
-const TaskParameters = z.object({
-  project_id: Id.optional(),
-  session_id: Id.optional(),
-  status: TaskStatus.optional(),
-  created_from: Time.optional(),
-  created_to: Time.optional(),
-  updated_from: Time.optional(),
-  ...PageParameters,
-});
-
-const OneParameters = z.object({ project_id: Id.optional() });
-
-const { title, status, progress, expected_version } = TaskEdit.shape;
-const NewTask = z.object({
-  task_id: Id,
-  title: title.unwrap(),
-  status,
-  progress,
-  metadata: Metadata.optional(),
-});
-const TaskPatch = z.object({ title, status, progress, metadata: Metadata.optional(), expected_version });
-
-type OneQuery = z.infer<typeof OneParameters>;
+type OneQuery = z.infer<typeof ProjectQuery>;
 
 export function taskResources(deps: HttpDeps): Resource[] {
   return [
-    { path: "/tasks", get: reading(deps, TaskParameters, (call) => list(deps, call, call.query)) },
+    { path: "/tasks", get: reading(deps, LIST_TASKS, (call) => list(deps, call, call.query)) },
     {
       path: "/sessions/:session_id/tasks",
-      get: reading(deps, TaskParameters, (call) => listOfSession(deps, call)),
-      post: writing(deps, { query: OneParameters, body: NewTask, types: JSON_TYPES }, (call) => create(deps, call)),
+      get: reading(deps, LIST_SESSION_TASKS, (call) => listOfSession(deps, call)),
+      post: writing(deps, CREATE_TASK, (call) => create(deps, call)),
     },
     {
       path: "/sessions/:session_id/tasks/:task_id",
-      get: reading(deps, OneParameters, (call) => show(deps, call)),
-      patch: writing(deps, { query: OneParameters, body: TaskPatch, types: PATCH_TYPES }, (call) => edit(deps, call)),
+      get: reading(deps, GET_TASK, (call) => show(deps, call)),
+      patch: writing(deps, UPDATE_TASK, (call) => edit(deps, call)),
     },
   ];
 }
@@ -66,7 +44,7 @@ async function list(
   return page.ok ? accepted({ status: 200, body: page.value }) : page;
 }
 
-async function listOfSession(deps: HttpDeps, call: Call<z.infer<typeof TaskParameters>>): Promise<Outcome<Reply>> {
+async function listOfSession(deps: HttpDeps, call: Call<z.infer<typeof TasksQuery>>): Promise<Outcome<Reply>> {
   const session = await findParent(deps, call);
   if (!session.ok) return session;
   const { project_id, session_id } = session.value;
