@@ -38,7 +38,7 @@ export function baseContract(name: string, fresh: () => Promise<Base>): void {
       expect(await base.readFamilies("p", [])).toEqual(new Map());
     });
 
-    test("[D132] nothing is replaced by what is older", async () => {
+    test("[D24] nothing is replaced by what is older", async () => {
       await base.write({ sessions: [session("s", "p", 3)], tasks: [] });
       await base.write({ sessions: [session("s", "p", 2)], tasks: [] });
       expect((await base.readFamilies("p", ["s"])).get("s")?.session?.appliedSeq).toBe(3);

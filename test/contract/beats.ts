@@ -49,7 +49,7 @@ export function beatsContract(name: string, fresh: () => Promise<Beats>): void {
       expect(await read()).toEqual({ last_heartbeat_at: atSecond(6), activity: "at 6" });
     });
 
-    test("[R112] rows whose work stands still are found, those heard of last first", async () => {
+    test("[R51] rows whose work stands still are found, those heard of last first", async () => {
       const still = { isStill: true, claim: true };
       await beats.write("hub.1", [row(5, still), row(6, { ...still, sessionId: "t" }), row(7, { sessionId: "u" })]);
       await beats.write("hub.1", [row(1, { ...still, projectId: "q" })]);

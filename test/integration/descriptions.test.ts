@@ -50,7 +50,7 @@ function expectFits(document: Json, schema: Json, value: unknown, what: string):
   if (!check(value)) expect.fail(`${what}: ${JSON.stringify(check.errors)}\n${JSON.stringify(value)}`);
 }
 
-describe("[R170] [R37] the documents", () => {
+describe("[R66] [R37] the documents", () => {
   test("openapi.json is OpenAPI 3.1", async () => {
     const result = await new Validator().validate(structuredClone(openApi));
     expect(result).toMatchObject({ valid: true });
@@ -104,7 +104,7 @@ describe("[R170] [R37] the documents", () => {
     expect(new Set(names).size).toBe(names.length);
   });
 
-  test("[R171] they may be kept, and asked for again by their ETag", async () => {
+  test("[R67] they may be kept, and asked for again by their ETag", async () => {
     for (const page of ["/", "/docs", "/openapi.json", "/asyncapi.json"]) {
       const first = await fetch(`${hub.url}${page}`);
       const etag = first.headers.get("etag") ?? "";
@@ -119,7 +119,7 @@ describe("[R170] [R37] the documents", () => {
     }
   });
 
-  test("[R172] [R47] the page has an anchor for each route, message, schema and error, and loads nothing", async () => {
+  test("[R68] [R47] the page has an anchor for each route, message, schema and error, and loads nothing", async () => {
     const response = await fetch(`${hub.url}/docs`);
     const page = await response.text();
     const ids = new Set([...page.matchAll(/ id="([^"]+)"/g)].map(([, id]) => id));
@@ -174,7 +174,7 @@ async function madeKey(): Promise<string> {
   return (await rest(hub, "POST /admin/keys", { body })).body.id;
 }
 
-test("[R173] the examples of every route: the answer is what they show, and fits the schema", async () => {
+test("[R69] the examples of every route: the answer is what they show, and fits the schema", async () => {
   const order = operations().toSorted((a, b) => orderOf(a.operation.operationId) - orderOf(b.operation.operationId));
   for (const { method, route, operation } of order) {
     for (const example of operation["x-examples"] as Example[]) {
@@ -226,7 +226,7 @@ function shapeOf(value: Json): Record<string, string> {
   return Object.fromEntries(Object.entries(value ?? {}).map(([key, field]) => [key, typeof field]));
 }
 
-describe("[R174] the examples of the socket", () => {
+describe("[R70] the examples of the socket", () => {
   test.each([
     ["/agents", AGENT_REQUESTS],
     ["/viewers", VIEWER_REQUESTS],

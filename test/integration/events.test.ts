@@ -73,7 +73,7 @@ function expectLikeRest(mirror: Mirror, snapshot: Mirror): void {
 }
 
 describe("a stream of events", () => {
-  test("[R36] [R150] [R151] begins at the head, and brings every frame of a socket in the same order", async () => {
+  test("[R36] [R56] [R57] begins at the head, and brings every frame of a socket in the same order", async () => {
     const publish = await publisher(shared, "whole");
     const events = await follow(stage, shared, "whole");
     const [begin] = await events.hears("position");
@@ -89,7 +89,7 @@ describe("a stream of events", () => {
     expect(events.of("changes")).toEqual(socket.messages("changes"));
   });
 
-  test("[R152] a snapshot and `since` make a mirror, however often the connection is lost under load", async () => {
+  test("[R58] a snapshot and `since` make a mirror, however often the connection is lost under load", async () => {
     const publish = await publisher(shared, "resume");
     const mirror = new Mirror();
     const since = await snapshotInto(mirror, shared, "resume");
@@ -123,7 +123,7 @@ describe("a stream of events", () => {
     expectLikeRest(mirror, now);
   });
 
-  test("[R153] what cannot be continued is told by project:reset, with the head as id, and goes on from there", async () => {
+  test("[R59] what cannot be continued is told by project:reset, with the head as id, and goes on from there", async () => {
     const publish = await publisher(shared, "gone");
     let head = 0;
     for (let n = 0; n < 3; n++) head = await publish();
@@ -145,7 +145,7 @@ describe("a stream of events", () => {
     }
   });
 
-  test("[R153] so is more than a replay may be", async () => {
+  test("[R59] so is more than a replay may be", async () => {
     const hub = await stage.hub({ overrides: { limits: { replay_changes: 4 } } });
     const publish = await publisher(hub, "p");
     for (let n = 0; n < 3; n++) await publish();
@@ -157,7 +157,7 @@ describe("a stream of events", () => {
     expect(far.lastId).toBe(`${body.epoch}:${body.seq}`);
   });
 
-  test("[R154] a project without changes begins at `:0`, is resumed there, and nothing is created by it", async () => {
+  test("[R60] a project without changes begins at `:0`, is resumed there, and nothing is created by it", async () => {
     const events = await follow(stage, shared, "empty");
     expect(await events.hears("position")).toEqual([{ project_id: "empty", epoch: "", seq: 0 }]);
     expect(events.lastId).toBe(":0");
@@ -172,7 +172,7 @@ describe("a stream of events", () => {
     }
   });
 
-  test("[R155] tells its position when nothing happens, and outlives every bound on requests", async () => {
+  test("[R61] tells its position when nothing happens, and outlives every bound on requests", async () => {
     const events = await follow(stage, shared, "quiet");
     const { headers } = events.response;
     expect(headers.get("content-type")).toBe("text/event-stream");
@@ -185,7 +185,7 @@ describe("a stream of events", () => {
     expect(events.hasEnded).toBe(false);
   });
 
-  test("[R151] heartbeats come when they are asked for", async () => {
+  test("[R57] heartbeats come when they are asked for", async () => {
     const wire = await agent(stage, shared);
     await wire.askOk("session:open", { session_id: "s", project_id: "beats", machine_id: "m" });
     const asked = await follow(stage, shared, "beats", { query: "?heartbeats=true" });
@@ -198,7 +198,7 @@ describe("a stream of events", () => {
     expect(other.of("heartbeats")).toEqual([]);
   });
 
-  test("[R156] HEAD tells the head alone, and what is malformed is refused before it begins", async () => {
+  test("[R62] HEAD tells the head alone, and what is malformed is refused before it begins", async () => {
     const head = await rest(shared, "HEAD /projects/p/events");
     expect([head.status, head.headers.get("content-type")]).toEqual([200, "text/event-stream"]);
     const refused = async (path: string, headers = {}) => {
@@ -214,7 +214,7 @@ describe("a stream of events", () => {
     expect((await rest(shared, `GET ${events}`, { key: null })).status).toBe(401);
   });
 
-  test("[R156] does not begin behind another request on its connection", async () => {
+  test("[R62] does not begin behind another request on its connection", async () => {
     const get = (path: string, more = "") =>
       `GET ${path} HTTP/1.1\r\nHost: hub\r\nX-Api-Key: ${shared.key}\r\n${more}\r\n`;
     const text = await rawHttp(
@@ -227,7 +227,7 @@ describe("a stream of events", () => {
 });
 
 describe("a stream that is not read", () => {
-  test("[R157] [F15] [F23] costs no more than its queue, delays nobody, and catches up, or is closed in the end", async () => {
+  test("[R63] [F15] [F23] costs no more than its queue, delays nobody, and catches up, or is closed in the end", async () => {
     const QUEUE_BYTES = 64 * 1024;
     const FRAME_BYTES = 32 * 1024;
     let passedMs = 0;
@@ -292,7 +292,7 @@ describe("a stream that is not read", () => {
 describe("who may read", () => {
   const VIEWER = { role: "viewer", projects: ["mine"] };
 
-  test("[R158] [K8] [K9] a viewer's key, in its projects alone, until it is revoked", async () => {
+  test("[R64] [K8] [K9] a viewer's key, in its projects alone, until it is revoked", async () => {
     const key = await makeKey(shared, VIEWER);
     const beyond = await rest(key, "GET /projects/other/events");
     expect([beyond.status, beyond.body.code, beyond.body.detail]).toEqual([403, "FORBIDDEN", "Not Authorized"]);
@@ -311,7 +311,7 @@ describe("who may read", () => {
     await others.hears("position", 2);
   });
 
-  test("[R158] [H19] streams count as connections", async () => {
+  test("[R64] [H19] streams count as connections", async () => {
     const hub = await stage.hub({ env: { MAX_CONNECTIONS: "2" } });
     const first = await follow(stage, hub);
     await viewer(stage, hub);
@@ -326,7 +326,7 @@ describe("who may read", () => {
 });
 
 describe("a hub that ends", () => {
-  test("[R159] [F18] asks its streams to come back elsewhere after a time, and ends them", async () => {
+  test("[R65] [F18] asks its streams to come back elsewhere after a time, and ends them", async () => {
     const uri = stage.database().uri;
     const hub = await stage.hub({ uri });
     const other = await stage.hub({ uri, key: hub.key });
@@ -349,14 +349,14 @@ describe("a hub that ends", () => {
     expect([first.from_seq, chainEnd(end, elsewhere.heard)]).toEqual([end + 1, elsewhere.of("changes").at(-1)?.to_seq]);
   });
 
-  test("[R159] [R44] takes no new ones", async () => {
+  test("[R65] [R44] takes no new ones", async () => {
     const hub = await stage.hub();
     await rest(hub, "POST /admin/drain", { body: { hold: true } });
     const refused = await rest(hub, "GET /projects/p/events");
     expect([refused.status, refused.body.code]).toEqual([503, "DRAINING"]);
   });
 
-  test("[R152] [F17] [F19] with Redis the stream goes on at another hub, and both hear what Redis does", async () => {
+  test("[R58] [F17] [F19] with Redis the stream goes on at another hub, and both hear what Redis does", async () => {
     const redis = await OwnRedis.start(stage);
     const options = { uri: stage.database().uri, env: { REDIS_URL: redis.url } };
     const here = await stage.hub(options);

@@ -10,7 +10,7 @@ const stage = new Stage();
 afterEach(stage.clear);
 
 /** The long run, with another seed each time and every phase, is `npm run fuzz:rest`. */
-test("[R176] [E10] requests made from openapi.json: no server error, no answer or status that it does not describe", {
+test("[R72] [E10] requests made from openapi.json: no server error, no answer or status that it does not describe", {
   timeout: 420_000,
 }, async (context) => {
   const program = await findSchemathesis(process.env, () => {}).catch((error: unknown) => {

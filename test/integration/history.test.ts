@@ -88,7 +88,7 @@ describe("GET /projects/{id}/changes", () => {
     }
   });
 
-  test("[R130] a project without changes has none, and its position goes on into its first changes", async () => {
+  test("[R53] a project without changes has none, and its position goes on into its first changes", async () => {
     const empty = await rest(hub, "GET /projects/new/changes");
     expect(empty).toMatchObject({ status: 200, body: { items: [], next: ":0", epoch: "", seq: 0 } });
     await rest(hub, "POST /sessions", { body: { session_id: "first", machine_id: "m", project_id: "new" } });
@@ -134,7 +134,7 @@ describe("what was", () => {
     expect((await snapshotAt("2100-01-01T00:00:00Z")).seq).toBe(changes.length);
   });
 
-  test("[R131] a seq ahead of the log and what is no moment are VALIDATION", async () => {
+  test("[R54] a seq ahead of the log and what is no moment are VALIDATION", async () => {
     for (const moment of [changes.length + 1, "yesterday", "-1", "1.5"]) {
       for (const path of ["/sessions/a?project_id=p&", "/projects/p/snapshot?"]) {
         const answer = await rest(hub, `GET ${path}at=${moment}`);

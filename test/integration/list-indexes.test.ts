@@ -111,7 +111,7 @@ const CASES = SHAPES.flatMap((filter) =>
   ]),
 );
 
-describe("[R111] each shape that operators ask for is a range of an index", () => {
+describe("[R50] each shape that operators ask for is a range of an index", () => {
   test.each(CASES)("%o", async (filter) => {
     const wanted = expected(filter, (id) => filter.project_id === undefined || id === filter.project_id);
     expect(wanted.length, "the case is no case").toBeGreaterThan(1);

@@ -17,7 +17,7 @@ afterAll(stage.clear);
 /** Documents and streams are not for programs that want an object. */
 const WITHOUT_METHOD = ["getHome", "getDocs", "getOpenApi", "getAsyncApi", "followProject"];
 
-test("[R175] the client has a method for every route", async () => {
+test("[R71] the client has a method for every route", async () => {
   const { body } = await rest(hub, "GET /openapi.json");
   const names = Object.values(body.paths as Record<string, Record<string, { operationId: string }>>).flatMap(
     (methods) => Object.values(methods).map(({ operationId }) => operationId),
@@ -26,7 +26,7 @@ test("[R175] the client has a method for every route", async () => {
   expect(methods.toSorted()).toEqual(names.filter((name) => !WITHOUT_METHOD.includes(name)).toSorted());
 });
 
-test("[R175] sessions and tasks, page by page, with conditions", async () => {
+test("[R71] sessions and tasks, page by page, with conditions", async () => {
   for (const id of ["a", "b", "c"]) await client.createSession({ session_id: id, machine_id: "m", project_id: "p" });
   const ids: string[] = [];
   for await (const session of client.listSessions({ project_id: "p", limit: 2 })) ids.push(session.session_id);
@@ -52,7 +52,7 @@ test("[R175] sessions and tasks, page by page, with conditions", async () => {
   expect(await client.expireSession("c")).toMatchObject({ status: "FAILED" });
 });
 
-test("[R175] the state of a project, and its changes from a position on", async () => {
+test("[R71] the state of a project, and its changes from a position on", async () => {
   const state = await client.getSnapshot("p");
   expect((await all(client.listProjects())).map(({ project_id }) => project_id)).toEqual(["p"]);
   expect(await client.getProject("p")).toMatchObject({ seq: state.seq, counts: { sessions: 3 } });
@@ -66,7 +66,7 @@ test("[R175] the state of a project, and its changes from a position on", async 
   expect((await client.getSnapshot("p", { at: 3 })).sessions).toHaveLength(3);
 });
 
-test("[R175] keys and the hub", async () => {
+test("[R71] keys and the hub", async () => {
   const made = await client.createKey({ role: "viewer", projects: ["p"] });
   const viewer = new RestClient({ url: `${hub.url}/`, key: made.key });
   await expect(viewer.createSession({ session_id: "x", machine_id: "m" })).rejects.toMatchObject({ code: "FORBIDDEN" });
@@ -79,7 +79,7 @@ test("[R175] keys and the hub", async () => {
   expect(await client.getDrain()).toMatchObject({ state: "serving" });
 });
 
-test("[R175] [E11] errors are those of the SDK, with the request's id", async () => {
+test("[R71] [E11] errors are those of the SDK, with the request's id", async () => {
   const refused = await client.createSession({ session_id: "no id", machine_id: "m" }).catch((error) => error);
   expect(refused).toMatchObject({ code: "VALIDATION", details: { errors: [{ field: "session_id" }] } });
   expect(refused.requestId).toMatch(/^[0-9a-f-]{36}$/);

@@ -90,7 +90,7 @@ describe("GET /sessions", () => {
     expect(second).not.toHaveProperty("next_cursor");
   });
 
-  test("[R11] [R113] paging by creation meets each once while they change; by their change, the newest first", async () => {
+  test("[R11] [R52] paging by creation meets each once while they change; by their change, the newest first", async () => {
     const hub = await stage.hub();
     const names = ["a", "b", "c", "d", "e"];
     for (const name of names) {

@@ -66,7 +66,7 @@ async function checked(uri: string, projectId: string) {
 }
 
 describe("GET /projects/{id}", () => {
-  test("[R33] [R112] counts follow every change, by status, liveness and display", async () => {
+  test("[R33] [R51] counts follow every change, by status, liveness and display", async () => {
     const hub = await stage.hub();
     await create(hub, "a", "p");
     await create(hub, "b", "p", { status: "WAITING" });
@@ -117,7 +117,7 @@ describe("GET /projects/{id}", () => {
     expect(told((await project(one, "p")).counts.display)).toEqual({ finished: 1, unmonitored: 1 });
   });
 
-  test("[R112] with hubs that write one project at once, and after their end, every count is right", async () => {
+  test("[R51] with hubs that write one project at once, and after their end, every count is right", async () => {
     const uri = stage.database().uri;
     const one = await stage.hub({ uri });
     const two = await stage.hub({ uri, key: one.key, overrides: { bounds: { countsSaveMs: 30 } } });

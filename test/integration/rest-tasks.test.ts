@@ -195,7 +195,7 @@ describe("GET, PATCH /sessions/{id}/tasks/{task_id}", () => {
 });
 
 describe("X-Request-Id", () => {
-  test("[R110] [R3] taken or made, it stands in the log's changes and in history, but in no frame", async () => {
+  test("[R49] [R3] taken or made, it stands in the log's changes and in history, but in no frame", async () => {
     await session("traced");
     const watching = await viewer(stage, hub);
     await watching.askOk("project:join", { project_id: "default" });

@@ -37,7 +37,7 @@ async function trimmedTo(hub: TestHub, seq: number): Promise<number> {
   return seq;
 }
 
-test("[D130] [R34] [R35] [V5] what is trimmed is 410 or expired, what is not is as it was, and the present does not change", async () => {
+test("[D22] [R34] [R35] [V5] what is trimmed is 410 or expired, what is not is as it was, and the present does not change", async () => {
   const { uri } = stage.database();
   const before = await stage.hub({ uri, env: { LOG_RETENTION_CHANGES: "0" } });
   await work(before);
@@ -64,7 +64,7 @@ test("[D130] [R34] [R35] [V5] what is trimmed is 410 or expired, what is not is 
   expect(session).toMatchObject(joined.sessions.find(({ session_id }: Json) => session_id === "a"));
 });
 
-test("[D130] documents that are lost are made anew from the base and the log", async () => {
+test("[D22] documents that are lost are made anew from the base and the log", async () => {
   const { uri } = stage.database();
   const first = await stage.hub({ uri, ...TRIMMING });
   await work(first);

@@ -7,7 +7,7 @@ import { Stage } from "../support/test-hub.ts";
 const stage = new Stage();
 afterEach(stage.clear);
 
-test("[R112] a seeded database is one that a hub goes on with: documents, counts and history agree", async () => {
+test("[R51] a seeded database is one that a hub goes on with: documents, counts and history agree", async () => {
   const { uri } = stage.database();
   await seedDatabase({ uri, sessions: 210, changes: 1_050, projects: 2, say: () => {} });
   const { db } = await openDatabase(stage, uri);

@@ -176,7 +176,7 @@ export function checkVisible(
 }
 
 /**
- * [D130] The base and the log after it are the whole log: documents made of them alone equal the fold of everything, and
+ * [D22] The base and the log after it are the whole log: documents made of them alone equal the fold of everything, and
  * so does every state that is not trimmed.
  */
 export async function checkPast(

@@ -33,7 +33,7 @@ const frame = (epoch: string, from_seq: number, to_seq: number): ChangesFrame =>
   changes: [],
 });
 
-test("[R153] no id passes over what was not sent: where the log goes on elsewhere, a reset comes first", () => {
+test("[R59] no id passes over what was not sent: where the log goes on elsewhere, a reset comes first", () => {
   const rooms = new EventRooms();
   const [stream, answer] = open(rooms, "one");
   stream.follow("position", { project_id: "p", epoch: "", seq: 0 });
@@ -47,7 +47,7 @@ test("[R153] no id passes over what was not sent: where the log goes on elsewher
   expect(answer.told.slice(6)).toEqual(["project:reset b:8", "position b:8"]);
 });
 
-test("[R151] a frame reaches those in the room, or those it is for, and nobody else", () => {
+test("[R57] a frame reaches those in the room, or those it is for, and nobody else", () => {
   const rooms = new EventRooms();
   const [, one] = open(rooms, "one");
   const [, other] = open(rooms, "other");

@@ -5,7 +5,7 @@ import { creation, entryOf, openOf, publishOf, Scene } from "../support/entries.
 
 const told = (counts: ReadonlyMap<string, number> | undefined) => counts && Object.fromEntries(counts);
 
-describe("[R112] an entry says how it moves the counts", () => {
+describe("[R51] an entry says how it moves the counts", () => {
   test("over a session's whole life they add up to where it stands", () => {
     const scene = new Scene();
     scene.apply(openOf());

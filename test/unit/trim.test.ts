@@ -35,7 +35,7 @@ describe("what may be trimmed", () => {
     ["never what is young", { olderThan: atSecond(99), youngest: atSecond(2) }, 1],
     ["never the last entry", { olderThan: atSecond(99), headSeq: 40 }, 3],
     ["never what is not in the documents yet", { olderThan: atSecond(99), projectedSeq: 25 }, 2],
-  ])("[D131] %s", (_title, over, count) => {
+  ])("[D23] %s", (_title, over, count) => {
     expect(countTrimmable(entries, { ...terms, ...over })).toBe(count);
   });
 });
@@ -104,7 +104,7 @@ class Scene {
 const play = (work: (scene: Scene) => Promise<void>) => new Scene().run(work);
 
 describe("trimming", () => {
-  test("[D130] leaves the last entry, and base and log are the whole history", () =>
+  test("[D22] leaves the last entry, and base and log are the whole history", () =>
     play(async (scene) => {
       await scene.history(scene.hub());
       scene.time.block(2 * HOUR_MS);
@@ -114,7 +114,7 @@ describe("trimming", () => {
       await checkPast("p", scene.whole, scene);
     }));
 
-  test("[D130] [D131] a crash at any step is harmless: the next pass finishes, nothing is lost", () =>
+  test("[D22] [D23] a crash at any step is harmless: the next pass finishes, nothing is lost", () =>
     play(async (scene) => {
       const calls = ["readFamilies", "write", "raiseLogStart", "deleteBefore"] as const;
       await scene.history(scene.hub(), 10);
@@ -149,7 +149,7 @@ describe("trimming", () => {
       expect(scene.changeLog.entries("p")[0]?.from_seq).toBe(await scene.logStart());
     }));
 
-  test("[D132] two hubs at once: the slower one changes nothing that the faster one has done", () =>
+  test("[D24] two hubs at once: the slower one changes nothing that the faster one has done", () =>
     play(async (scene) => {
       await scene.history(scene.hub());
       scene.time.block(2 * HOUR_MS);
@@ -193,7 +193,7 @@ describe("who comes after a trim", () => {
       expect((await prepareJoin("p", { epoch, seq: 9 }, other.following)).answer).toMatchObject({ mode: "replay" });
     }));
 
-  test("[D133] a mark that was read before the trim leads nobody over the hole", () =>
+  test("[D25] a mark that was read before the trim leads nobody over the hole", () =>
     play(async (scene) => {
       await scene.history(scene.hub());
       scene.time.block(2 * HOUR_MS);
@@ -216,7 +216,7 @@ describe("who comes after a trim", () => {
       expect(await other.snapshots.first(project)).toMatchObject({ seq: 10, sessions: [{}, {}] });
     }));
 
-  test("[D133] a hub that was away goes on from where the log goes on", () =>
+  test("[D25] a hub that was away goes on from where the log goes on", () =>
     play(async (scene) => {
       const [away, hub] = [scene.hub(), scene.hub()];
       const project = await away.projects.get("p");
@@ -231,7 +231,7 @@ describe("who comes after a trim", () => {
       await checkPast("p", scene.whole, scene);
     }));
 
-  test("[D133] an append that arrives where a trimmed entry was counts for nothing, and its sender is not told otherwise", () =>
+  test("[D25] an append that arrives where a trimmed entry was counts for nothing, and its sender is not told otherwise", () =>
     play(async (scene) => {
       const gate = new Gate();
       let isLate = false;

@@ -106,7 +106,7 @@ test("[V17] a leave that is handled between a join's answer and its ack is the l
     expect([connection.joined.size, connection.joining.size]).toEqual([0, 0]);
   }));
 
-test("[R159] a stream that was prepared when the drain began is refused: nobody would ask it to move", () =>
+test("[R65] a stream that was prepared when the drain began is refused: nobody would ask it to move", () =>
   play(async ({ deps, drain }) => {
     const request = { projectId: "p", since: undefined, heartbeats: false, principal: {} as never };
     const preparing = followProject({ ...deps, streams: {} as never, admit: () => undefined }, request);
