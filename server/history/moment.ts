@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { type Refusal, refuse, refuseFields } from "../../shared/errors.ts";
+import { Time } from "../../shared/rest/query.ts";
 import { EMPTY_HEAD } from "../domain/records.ts";
 import type { ChangeLog, Projections } from "../ports.ts";
 import { accepted, type Outcome, refused } from "../writer/outcome.ts";
@@ -14,7 +15,7 @@ export const MomentText = z.union(
       .string()
       .regex(/^\d{1,15}$/)
       .transform((text): Moment => ({ seq: Number(text) })),
-    z.iso.datetime({ offset: true }).transform((text): Moment => ({ time: new Date(text).toISOString() })),
+    Time.transform((time): Moment => ({ time })),
   ],
   { error: "must be a seq, or an ISO 8601 time such as 2026-11-22T06:00:00Z" },
 );

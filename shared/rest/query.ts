@@ -9,10 +9,16 @@ export const Whole = z
   .regex(/^\d{1,9}$/, "must be a whole number")
   .transform(Number);
 
-/** ISO 8601 with `Z` or an offset, made UTC with milliseconds. */
+const TIME_ERROR = "must be an ISO 8601 time such as 2026-11-22T06:00:00Z";
+
+/**
+ * ISO 8601 with `Z` or an offset, made UTC with milliseconds. An offset can lead out of the years of four digits; times are
+ * compared as text, and one with a sign before its year would be earlier than all others.
+ */
 export const Time = z.iso
-  .datetime({ offset: true, error: "must be an ISO 8601 time such as 2026-11-22T06:00:00Z" })
-  .transform((text) => new Date(text).toISOString());
+  .datetime({ offset: true, error: TIME_ERROR })
+  .transform((text) => new Date(text).toISOString())
+  .refine((time) => /^\d{4}-/.test(time), TIME_ERROR);
 
 export const PageParameters = {
   limit: Whole.pipe(z.int().min(1).max(MAX_PAGE)).default(DEFAULT_PAGE),

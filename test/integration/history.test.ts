@@ -135,7 +135,7 @@ describe("what was", () => {
   });
 
   test("[R54] a seq ahead of the log and what is no moment are VALIDATION", async () => {
-    for (const moment of [changes.length + 1, "yesterday", "-1", "1.5"]) {
+    for (const moment of [changes.length + 1, "yesterday", "-1", "1.5", "9999-12-31T23:59:59-12:00"]) {
       for (const path of ["/sessions/a?project_id=p&", "/projects/p/snapshot?"]) {
         const answer = await rest(hub, `GET ${path}at=${moment}`);
         expect(answer).toMatchObject({ status: 400, body: { code: "VALIDATION", errors: [{ field: "at" }] } });
