@@ -29,6 +29,7 @@ export class Projects {
   readonly #beginning = new Map<string, Promise<Project>>();
   readonly #catchingUp = new Map<Project, CatchUp>();
   readonly #listeners: EntryListener[] = [];
+  readonly #anewListeners: ((project: Project) => void)[] = [];
   #families = 0;
 
   constructor(options: Options) {
@@ -37,6 +38,11 @@ export class Projects {
 
   onEntry(listener: EntryListener): void {
     this.#listeners.push(listener);
+  }
+
+  /** Hears of a project whose log continues elsewhere than where it was followed to. */
+  onAnew(listener: (project: Project) => void): void {
+    this.#anewListeners.push(listener);
   }
 
   /** The project if its head is known already. */
@@ -126,8 +132,7 @@ export class Projects {
   }
 
   /**
-   * The log was trimmed beyond the head, or it is another one now: nothing that is held can be continued. Viewers find
-   * a position that does not fit and join anew.
+   * The log was trimmed beyond the head, or another life of it has begun: nothing that is held can be continued.
    */
   async beginAnew(project: Project): Promise<void> {
     const { changeLog, clock, log } = this.#options;
@@ -136,6 +141,7 @@ export class Projects {
     this.#families -= project.familyCount;
     project.begin(newHead);
     project.confirmHead(clock);
+    for (const listener of this.#anewListeners) listener(project);
   }
 
   /**
