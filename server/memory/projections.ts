@@ -1,7 +1,7 @@
 import { isFinal, type Session, type Task } from "../../shared/entities.ts";
 import { sessionKey, taskKey } from "../../shared/ids.ts";
 import type { ProjectScope } from "../domain/project-scope.ts";
-import { Family, type Removal, type SessionRecord, type TaskRecord } from "../domain/records.ts";
+import { Family, type SessionRecord, type TaskRecord } from "../domain/records.ts";
 import type { ProjectedRange, ProjectionBatch, Projections, ProjectMark, WindowedDocuments } from "../ports.ts";
 import { frozenCopy } from "./frozen-copy.ts";
 
@@ -9,7 +9,7 @@ interface Documents {
   readonly sessions: Map<string, SessionRecord>;
   readonly tasks: Map<string, TaskRecord>;
   readonly marks: Map<string, ProjectMark>;
-  /** By key of the session: nothing up to this seq may stand here. */
+  /** By key of the session or task: nothing up to this seq may stand here. */
   readonly removals: Map<string, number>;
 }
 
@@ -19,22 +19,12 @@ export class MemoryProjections implements Projections {
 
   async write(batch: ProjectionBatch): Promise<void> {
     const { sessions, tasks, removals } = this.#documents;
-    for (const removal of batch.removals ?? []) this.#remove(removal);
-    const isGone = ({ entity, appliedSeq }: SessionRecord | TaskRecord) =>
-      appliedSeq <= (removals.get(sessionKey(entity.project_id, entity.session_id)) ?? 0);
-    for (const record of batch.sessions) if (!isGone(record)) replace(sessions, keyOfSession(record.entity), record);
-    for (const record of batch.tasks) if (!isGone(record)) replace(tasks, keyOfTask(record.entity), record);
-  }
-
-  #remove({ project_id, session_id, task_ids, seq }: Removal): void {
-    const { sessions, tasks, removals } = this.#documents;
-    const key = sessionKey(project_id, session_id);
-    removals.set(key, Math.max(seq, removals.get(key) ?? 0));
-    if ((sessions.get(key)?.appliedSeq ?? seq) < seq) sessions.delete(key);
-    for (const taskId of task_ids) {
-      const taskAt = taskKey(project_id, session_id, taskId);
-      if ((tasks.get(taskAt)?.appliedSeq ?? seq) < seq) tasks.delete(taskAt);
+    for (const { project_id, session_id, task_ids, seq } of batch.removals ?? []) {
+      remove(sessions, removals, sessionKey(project_id, session_id), seq);
+      for (const taskId of task_ids) remove(tasks, removals, taskKey(project_id, session_id, taskId), seq);
     }
+    for (const record of batch.sessions) replace(sessions, removals, keyOfSession(record.entity), record);
+    for (const record of batch.tasks) replace(tasks, removals, keyOfTask(record.entity), record);
   }
 
   async settle(): Promise<void> {}
@@ -164,9 +154,23 @@ function copyOf({ sessions, tasks, marks, removals }: Documents): Documents {
   };
 }
 
-function replace<R extends { readonly appliedSeq: number }>(documents: Map<string, R>, key: string, record: R): void {
-  const held = documents.get(key);
-  if (held === undefined || held.appliedSeq < record.appliedSeq) documents.set(key, frozenCopy(record));
+type Held<R> = Map<string, R & { readonly appliedSeq: number }>;
+
+function replace<R extends { readonly appliedSeq: number }>(
+  documents: Held<R>,
+  removals: ReadonlyMap<string, number>,
+  key: string,
+  record: R,
+): void {
+  const held = documents.get(key)?.appliedSeq ?? removals.get(key) ?? 0;
+  if (held < record.appliedSeq) documents.set(key, frozenCopy(record));
+}
+
+function remove(documents: Held<object>, removals: Map<string, number>, key: string, seq: number): void {
+  const held = documents.get(key)?.appliedSeq ?? removals.get(key) ?? 0;
+  if (held >= seq) return;
+  documents.delete(key);
+  removals.set(key, seq);
 }
 
 function keyOfSession({ project_id, session_id }: Session): string {

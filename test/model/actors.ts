@@ -1,11 +1,12 @@
 import type { Answer, Command, OpenCommand } from "../../server/domain/commands.ts";
 import { originalResults } from "../../server/writer/original-results.ts";
 import type { Outcome } from "../../server/writer/outcome.ts";
-import { type SessionStatus, TaskStatus } from "../../shared/entities.ts";
+import { type Session, type SessionStatus, TaskStatus } from "../../shared/entities.ts";
 import type { JsonObject } from "../../shared/json.ts";
 import type { Edit, PublishResult } from "../../shared/messages/changes-publish.ts";
 import type { Random } from "../support/random.ts";
 import type { World } from "./history.ts";
+import { removedAt } from "./lives.ts";
 import { LEASE, type SimHub } from "./sim-hub.ts";
 
 /** What a client knows of one of its requests when the history is over. */
@@ -35,12 +36,12 @@ function someMetadata(random: Random): JsonObject {
   return metadata;
 }
 
-function someEdits(random: Random): Edit[] {
+function someEdits(random: Random, ends: number): Edit[] {
   const edits: Edit[] = [];
   if (random.chance(0.6)) {
     edits.push({
       kind: "session",
-      ...(random.chance(0.6) ? { status: random.pick(random.chance(0.04) ? ["FAILED"] : LIVE) } : {}),
+      ...(random.chance(0.6) ? { status: random.pick(random.chance(ends) ? ["FAILED"] : LIVE) } : {}),
       ...(random.chance(0.5) ? { metadata: someMetadata(random) } : {}),
     });
   }
@@ -87,14 +88,14 @@ export class Agent {
   }
 
   async #work(publishes: number): Promise<void> {
-    const { random, time } = this.#world;
+    const { random, time, forgets } = this.#world;
     for (let left = publishes; left > 0; left--) {
       if (random.chance(0.5)) await time.sleep(random.next() * 30);
       if (random.chance(0.15)) await this.#fallSilent();
       if (!(await this.#open())) return;
       if (random.chance(0.1)) this.#disconnect();
       this.#op += random.integer(1, 2);
-      if (!(await this.#publish(someEdits(random)))) return;
+      if (!(await this.#publish(someEdits(random, forgets ? 0.3 : 0.04)))) return;
     }
   }
 
@@ -164,6 +165,7 @@ export class Agent {
   }
 
   #opened(hub: SimHub, { session, seq }: Answer): void {
+    this.#writeBeat(hub, session.entity);
     hub.hold(this, session.entity);
     this.#world.heard(hub, this.#projectId, this.#sessionId, session.entity.incarnation);
     this.#world.expectAtLeast("the position of an open", seq, session.entity.seq);
@@ -171,6 +173,14 @@ export class Agent {
     if (session.entity.incarnation !== this.#incarnation) this.#op = 0;
     this.#incarnation = session.entity.incarnation;
     this.#op = Math.max(this.#op, session.lastOp);
+  }
+
+  /** What the hub heard reaches the database at some time, perhaps when the session is gone. */
+  #writeBeat(hub: SimHub, { project_id, session_id, incarnation }: Session): void {
+    const lastHeartbeatAt = new Date(this.#world.time.now()).toISOString();
+    const row = { projectId: project_id, sessionId: session_id, incarnation, lastHeartbeatAt, heartbeat: {} };
+    const written = hub.beats.write(hub.hubId, [{ ...row, lastActivityAt: undefined, claim: true, isStill: false }]);
+    written.catch(() => {});
   }
 
   /** Until the op has a certain outcome; false when the session is no longer this agent's. */
@@ -237,7 +247,9 @@ export class Agent {
   /** [P13] Without its results, since its entry is trimmed. */
   async #isTrimmed(request: Request, { seq }: Answer): Promise<true> {
     const logStart = (await this.#world.projections.readMark(request.projectId))?.logStart ?? 1;
-    if (seq >= logStart) throw new Error(`op ${request.op} is a duplicate, but its entry ${seq} is not in the log`);
+    const isForgotten = removedAt(this.#world.changeLog.whole(request.projectId), request.sessionId) > seq;
+    if (seq >= logStart && !isForgotten)
+      throw new Error(`op ${request.op} is a duplicate, but its entry ${seq} is not in the log`);
     request.unknown = true;
     return true;
   }
@@ -255,12 +267,13 @@ export async function operate(world: World, requests: number): Promise<void> {
     const actor = { kind: "operator", id: "op" } as const;
     const cause = { session_id: sessionId, actor, request_id: requestId };
     const kind = random.integer(0, 9);
+    const end = world.forgets && random.chance(0.4) ? { status: "CANCELLED" as const } : {};
     const command: Command =
       kind < 2
         ? { type: "create", project_id: projectId, machine_id: "m", ...cause }
         : kind < 3
           ? { type: "expire", ...cause }
-          : { type: "edit", edits: [{ kind: "session", metadata: someMetadata(random) }], ...cause };
+          : { type: "edit", edits: [{ kind: "session", metadata: someMetadata(random), ...end }], ...cause };
     const outcome = await world.submit(world.someHub(), projectId, command);
     if (outcome === undefined || (!outcome.ok && UNKNOWN.has(outcome.refusal.code))) request.unknown = true;
     if (outcome?.ok !== true) continue;

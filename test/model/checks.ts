@@ -1,9 +1,7 @@
 import { deepEqual } from "node:assert/strict";
 import { BOUNDS } from "../../server/bounds.ts";
 import { foldChange } from "../../server/domain/fold.ts";
-import { type Entry, Family } from "../../server/domain/records.ts";
-import { Checkpoints } from "../../server/history/checkpoints.ts";
-import { buildSnapshotAt } from "../../server/history/project-at.ts";
+import { type Entry, Family, type LogChange } from "../../server/domain/records.ts";
 import type { MemoryBase } from "../../server/memory/base.ts";
 import { MemoryProjections } from "../../server/memory/projections.ts";
 import type { Project } from "../../server/writer/project.ts";
@@ -11,42 +9,43 @@ import { repairProject } from "../../server/writer/repair.ts";
 import { QUIET } from "../support/entries.ts";
 import type { Request } from "./actors.ts";
 import type { Follower } from "./follower.ts";
+import { Historian } from "./forgotten.ts";
+import { foldAll, livesOf, newestRemovals, withoutForgotten } from "./lives.ts";
 import { HUB_DEATH_MS, LEASE } from "./sim-hub.ts";
 import type { WholeLog } from "./whole-log.ts";
 
-/** [D3] [D4] Numbers of changes and versions have no hole, times do not go back, one epoch. */
+/**
+ * [D3] [D4] [D14] [R75] Numbers of changes have no hole, nor have versions from the beginning of a session to its removal;
+ * times do not go back, and an epoch begins with a removal or not at all.
+ */
 export function checkLog(entries: readonly Entry[]): void {
   let seq = 0;
   let at = "";
+  const epochs = new Set<string>();
+  let epoch = "";
   const versions = new Map<string, number>();
   for (const entry of entries) {
     if (entry.from_seq !== seq + 1) throw new Error(`entry ${entry.from_seq} follows ${seq}`);
-    if (entry.epoch !== entries[0]?.epoch) throw new Error(`entry ${entry.from_seq} is of another epoch`);
+    const isPurge = entry.changes.every(({ type, actor }) => type === "removed" && actor.kind === "operator");
+    const mayBegin = (seq === 0 || isPurge) && !epochs.has(entry.epoch);
+    if (entry.epoch !== epoch && !mayBegin) throw new Error(`entry ${entry.from_seq} is of another epoch`);
+    epoch = entry.epoch;
+    epochs.add(epoch);
     if (entry.at < at) throw new Error(`entry ${entry.from_seq} is older than the one before`);
     at = entry.at;
     for (const change of entry.changes) {
       seq += 1;
       if (change.seq !== seq) throw new Error(`change ${change.seq} stands where ${seq} should be`);
-      const key = `${change.kind}/${change.session_id}/${change.id}`;
+      const family = `${change.session_id}/`;
+      const key = `${family}${change.kind}/${change.id}`;
       const version = (versions.get(key) ?? 0) + 1;
       if (change.version !== version) throw new Error(`${key} has version ${change.version} after ${version - 1}`);
       versions.set(key, version);
+      if (change.type !== "removed") continue;
+      for (const other of versions.keys()) if (other.startsWith(family)) versions.delete(other);
     }
     if (entry.to_seq !== seq) throw new Error(`entry ${entry.from_seq} says it ends at ${entry.to_seq}, not ${seq}`);
   }
-}
-
-function foldAll(entries: readonly Entry[], upTo = Number.POSITIVE_INFINITY): Map<string, Family> {
-  const families = new Map<string, Family>();
-  for (const entry of entries) {
-    for (const change of entry.changes) {
-      if (change.seq > upTo) return families;
-      const family = families.get(change.session_id) ?? new Family();
-      families.set(change.session_id, family);
-      foldChange(family, change, entry.at);
-    }
-  }
-  return families;
 }
 
 export function signKey(hubId: string, projectId: string, sessionId: string, incarnation: number): string {
@@ -146,7 +145,9 @@ export async function checkDocuments(
 export function checkMarks(projectId: string, entries: readonly Entry[], projections: MemoryProjections): void {
   const { sessions, tasks, marks } = projections.save();
   const projected = marks.get(projectId)?.projectedSeq ?? 0;
+  const removals = newestRemovals(entries);
   for (const [sessionId, family] of foldAll(entries, projected)) {
+    if ((removals.get(sessionId) ?? 0) > projected) continue;
     const shown = sessions.get(`${projectId}/${sessionId}`)?.appliedSeq ?? 0;
     if (shown < (family.session?.appliedSeq ?? 0))
       throw new Error(`mark ${projected}, but ${sessionId} is at ${shown}`);
@@ -165,6 +166,7 @@ export function checkVisible(
   entries: readonly Entry[],
   projections: MemoryProjections,
 ): void {
+  if ((newestRemovals(entries).get(sessionId) ?? 0) > seq) return;
   const { sessions, tasks } = projections.save();
   const family = foldAll(entries, seq).get(sessionId);
   const shown = sessions.get(`${projectId}/${sessionId}`)?.appliedSeq ?? 0;
@@ -176,33 +178,32 @@ export function checkVisible(
 }
 
 /**
- * [D22] The base and the log after it are the whole log: documents made of them alone equal the fold of everything, and
- * so does every state that is not trimmed.
+ * [D22] [D27] The base and the log after it are the whole log but for what was forgotten: documents made of them alone
+ * equal the fold of everything, and so does every state that is not trimmed.
  */
 export async function checkPast(
   projectId: string,
   entries: readonly Entry[],
   { changeLog, projections, base }: { changeLog: WholeLog; projections: MemoryProjections; base: MemoryBase },
+  historian = new Historian(),
 ): Promise<void> {
   const fresh = new MemoryProjections();
   const repair = { changeLog, base, projections: fresh, log: QUIET, bounds: BOUNDS, primaryChanges: () => 0 };
   await repairProject(projectId, repair);
   await checkDocuments(projectId, entries, fresh);
-  const { logStart = 1, epoch = "" } = (await projections.readMark(projectId)) ?? {};
-  const headSeq = entries.at(-1)?.to_seq ?? 0;
-  const checkpoints = new Checkpoints({ ...BOUNDS, checkpointChanges: 5 } as unknown as typeof BOUNDS);
+  const { logStart = 1 } = (await projections.readMark(projectId)) ?? {};
+  const { to_seq: headSeq = 0, epoch = "" } = entries.at(-1) ?? {};
+  const left = withoutForgotten(entries);
   for (let seq = logStart - 1; seq <= headSeq; seq++) {
-    const place = { seq, time: "1970-01-02T00:00:00.000Z", epoch, logStart, forgottenSeq: 0 };
-    const isOver = () => false;
-    const built = await buildSnapshotAt(projectId, place, { changeLog, base, checkpoints, isOver, bounds: BOUNDS });
+    const built = await historian.stateAt(projectId, { epoch, seq }, { changeLog, projections, base });
     // A crash left the base ahead of the log's start.
     if (built === "trimmed") continue;
     if (typeof built === "string") throw new Error(`the state at ${seq} is ${built}, the log begins at ${logStart}`);
-    const families = [...foldAll(entries, seq).values()];
+    const folded = [...foldAll(left, seq).values()].flatMap(({ session, tasks }) => {
+      const records = [session, ...tasks.values()];
+      return records.flatMap((record) => (record === undefined ? [] : [record.entity]));
+    });
     const byKey = (a: object, b: object) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1);
-    const folded = families.flatMap(({ session, tasks }) =>
-      [session, ...tasks.values()].map((one) => one?.entity ?? {}),
-    );
     deepEqual([...built.sessions, ...built.tasks].sort(byKey), folded.sort(byKey), `${projectId} at ${seq}`);
   }
 }
@@ -219,29 +220,35 @@ export function checkCaches(project: Project | undefined, entries: readonly Entr
   }
 }
 
-/** [D2] [D5] [D8] What was acked is in the log once, as it was acked; what was not, at most once; what was refused, never. */
+/**
+ * [D2] [D5] [D8] What was acked is in the log once, as it was acked; what was not, at most once; what was refused, never.
+ * An op is once in the life of its session: when that is removed, the next session of its id knows nothing of it.
+ */
 export function checkRequests(requests: readonly Request[], changeLog: WholeLog): void {
   for (const request of requests) {
-    const entries = changeLog.whole(request.projectId).flatMap((entry) => {
-      const changes = entry.changes.filter(
-        (change) =>
-          change.session_id === request.sessionId &&
-          (request.op === undefined
-            ? change.request_id === request.requestId
-            : change.op === request.op && change.incarnation === request.incarnation),
-      );
-      return changes.length === 0 ? [] : [changes];
-    });
+    const { projectId, sessionId, op, incarnation, requestId, acked, unknown } = request;
+    const entries = changeLog.whole(projectId);
     const name = JSON.stringify({ ...request, acked: undefined });
-    if (entries.length > 1) throw new Error(`${name} is in ${entries.length} entries`);
-    const logged = (entries[0] ?? []).map(({ kind, id, version, seq }) => ({ kind, id, version, seq, changed: true }));
-    if (request.acked !== undefined) {
-      const changed = request.acked.results.filter((result) => result.changed);
+    const isIts = (change: LogChange) =>
+      op === undefined ? change.request_id === requestId : change.op === op && change.incarnation === incarnation;
+    const found = livesOf(entries, sessionId).map((life) => life.filter(isIts));
+    const places = found.map((changes) => new Set(changes.map(({ seq }) => entryOf(entries, seq))).size);
+    const isTwice = op === undefined ? places.reduce((sum, count) => sum + count, 0) > 1 : Math.max(...places) > 1;
+    if (isTwice) throw new Error(`${name} is in more than one entry`);
+    const changed = acked?.results.filter((result) => result.changed) ?? [];
+    const wasRemoved = found.length > 1;
+    if (acked !== undefined && !(wasRemoved && changed.length === 0)) {
+      const life = found.find((changes) => changes.some(({ seq }) => seq === changed[0]?.seq)) ?? found[0] ?? [];
+      const logged = life.map(({ kind, id, version, seq }) => ({ kind, id, version, seq, changed: true }));
       deepEqual(logged, changed, `${name} was acked like this`);
-    } else if (logged.length > 0 && !request.unknown) {
+    } else if (acked === undefined && !unknown && !wasRemoved && found.flat().length > 0) {
       throw new Error(`${name} was refused, but is in the log`);
     }
   }
+}
+
+function entryOf(entries: readonly Entry[], seq: number): Entry | undefined {
+  return entries.findLast(({ from_seq }) => from_seq <= seq);
 }
 
 /** The mirror is at the end of the log and equals its fold. */
@@ -250,7 +257,7 @@ export function checkFollower(follower: Follower, entries: readonly Entry[]): vo
   deepEqual(follower.position, { epoch: head?.epoch ?? "", seq: head?.to_seq ?? 0 }, "position of a follower");
   const entities: Record<string, unknown> = {};
   for (const [sessionId, family] of foldAll(entries)) {
-    entities[sessionId] = family.session?.entity;
+    if (family.session !== undefined) entities[sessionId] = family.session.entity;
     for (const [taskId, { entity }] of family.tasks) entities[`${sessionId}/${taskId}`] = entity;
   }
   deepEqual(Object.fromEntries(follower.entities), entities, "mirror of a follower");

@@ -1,6 +1,6 @@
 import type { MemoryBase } from "../../server/memory/base.ts";
 import type { Base, ProjectionBatch } from "../../server/ports.ts";
-import type { Wire } from "./faulty-ports.ts";
+import { partOf, type Wire } from "./faulty-ports.ts";
 
 /** The base behind a wire: a write that failed may have been done, in part or later. */
 export class FaultyBase implements Base {
@@ -15,7 +15,7 @@ export class FaultyBase implements Base {
   async write(batch: ProjectionBatch): Promise<void> {
     await this.#wire.pass();
     if (this.#wire.chance(this.#wire.faults.writeFails)) {
-      await this.#base.write({ sessions: batch.sessions.filter(() => this.#wire.chance(0.5)), tasks: [] });
+      await this.#base.write(partOf(batch, this.#wire));
       if (this.#wire.chance(0.5)) void this.#wire.sleepUpTo(60).then(() => this.#base.write(batch));
       throw new Error("write failed (simulated)");
     }

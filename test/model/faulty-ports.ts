@@ -82,6 +82,15 @@ export class Wire {
     await this.pass();
     return value;
   }
+
+  /** One that failed may have been done. */
+  async write(write: () => Promise<void>): Promise<void> {
+    await this.pass();
+    const fails = this.chance(this.faults.writeFails);
+    if (!fails || this.chance(0.5)) await write();
+    await this.pass();
+    if (fails) throw new Error("write failed (simulated)");
+  }
 }
 
 /** Entries that are in the log but not yet read by majority. */
@@ -204,6 +213,17 @@ export class FaultyChangeLog implements ChangeLog {
   }
 }
 
+/** What is written of a batch when its connection breaks: each document alone is written or not. */
+export function partOf({ sessions, removals = [] }: ProjectionBatch, wire: Wire): ProjectionBatch {
+  return {
+    sessions: sessions.filter(() => wire.chance(0.5)),
+    tasks: [],
+    removals: removals
+      .filter(() => wire.chance(0.5))
+      .map((removal) => ({ ...removal, task_ids: removal.task_ids.filter(() => wire.chance(0.5)) })),
+  };
+}
+
 /** Documents behind a wire: a write that failed may have been done, in part or later. */
 export class FaultyProjections implements Projections {
   readonly #projections: MemoryProjections;
@@ -223,8 +243,7 @@ export class FaultyProjections implements Projections {
       await this.#wire.pass();
       return;
     }
-    const part = { sessions: batch.sessions.filter(() => this.#wire.chance(0.5)), tasks: [] };
-    await this.#projections.write(part);
+    await this.#projections.write(partOf(batch, this.#wire));
     if (this.#wire.chance(0.5)) void this.#wire.sleepUpTo(60).then(() => this.#projections.write(batch));
     throw new Error("write failed (simulated)");
   }
@@ -258,7 +277,10 @@ export class FaultyProjections implements Projections {
   }
 
   raiseForgotten(projectId: string, seq: number) {
-    return this.#raise(() => this.#projections.raiseForgotten(projectId, seq));
+    return this.#raise(async () => {
+      while (this.#durable() !== undefined) await this.#wire.sleepUpTo(5);
+      await this.#projections.raiseForgotten(projectId, seq);
+    });
   }
 
   findSessionIds(...given: Parameters<Projections["findSessionIds"]>) {

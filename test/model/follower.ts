@@ -8,6 +8,7 @@ import type { ChangesFrame } from "../../shared/messages/frames.ts";
 import type { ProjectJoined } from "../../shared/messages/project-join.ts";
 import type { Position } from "../../shared/position.ts";
 import type { World } from "./history.ts";
+import { removedAt } from "./lives.ts";
 import type { SimHub } from "./sim-hub.ts";
 
 /** A viewer: a mirror of one project, kept true by frames alone, over hubs that come and go. */
@@ -78,6 +79,10 @@ export class Follower {
     if (this.#listensTo.has(hub)) return;
     this.#listensTo.add(hub);
     hub.core.projects.onEntry((of, entry) => this.#onEntry(hub, of, entry));
+    // As `project:reset`.
+    hub.core.projects.onAnew((of) => {
+      if (of.id === this.projectId && this.#joined?.hub === hub) this.#leave();
+    });
   }
 
   #answer(hub: SimHub, answer: ProjectJoined, since: Position | undefined): void {
@@ -106,6 +111,7 @@ export class Follower {
     }
     if (answer.epoch === since?.epoch) {
       for (const [key, entity] of this.#entities) {
+        if (this.#removedAt(entity.session_id) > (before.get(key)?.seq ?? 0)) continue;
         if ((before.get(key)?.version ?? 0) > entity.version) throw new Error(`${key} went back to ${entity.version}`);
       }
     }
@@ -129,17 +135,41 @@ export class Follower {
     if (frame.from_seq !== seq + 1) throw new Error(`a frame from ${frame.from_seq} at position ${seq}`);
     let next = frame.from_seq;
     for (const change of frame.changes) {
-      if (change.seq !== next) throw new Error(`change ${change.seq} where ${next} should be`);
-      next += 1;
+      this.#checkPassed(next, change.seq);
+      next = change.seq + 1;
       this.#change(change);
     }
-    if (next !== frame.to_seq + 1) throw new Error(`a frame to ${frame.to_seq} ends at ${next - 1}`);
+    this.#checkPassed(next, frame.to_seq + 1);
     this.#position = { epoch: frame.epoch, seq: frame.to_seq };
+  }
+
+  /** [D26] Only what is forgotten may be passed over. */
+  #checkPassed(from: number, to: number): void {
+    if (to < from) throw new Error(`change ${to} where ${from} should be`);
+    if (to === from) return;
+    const changes = this.#world.changeLog.whole(this.projectId).flatMap((entry) => entry.changes);
+    for (const { seq, session_id } of changes) {
+      const isPassed = seq >= from && seq < to;
+      if (isPassed && this.#removedAt(session_id) <= seq) throw new Error(`change ${seq} was passed over`);
+    }
+  }
+
+  #removedAt(sessionId: string): number {
+    return removedAt(this.#world.changeLog.whole(this.projectId), sessionId);
   }
 
   #change(change: Change): void {
     const key = change.kind === "task" ? `${change.session_id}/${change.id}` : change.session_id;
+    if (change.type === "removed") {
+      for (const [held, { session_id }] of this.#entities) {
+        if (session_id === change.session_id) this.#entities.delete(held);
+      }
+      return;
+    }
     const before = this.#entities.get(key);
+    // Of a session that is being forgotten some changes are passed over already ([F7]).
+    const isForgotten = this.#removedAt(change.session_id) > change.seq;
+    if (isForgotten && change.version !== (before?.version ?? 0) + 1) return;
     if (change.version !== (before?.version ?? 0) + 1) {
       throw new Error(`${key} goes from version ${before?.version ?? 0} to ${change.version}`);
     }

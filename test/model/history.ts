@@ -1,8 +1,10 @@
 import type { Answer, Command } from "../../server/domain/commands.ts";
 import { LOCAL_FAN_OUT } from "../../server/local-fan-out.ts";
 import { MemoryBase } from "../../server/memory/base.ts";
+import { MemoryBeats } from "../../server/memory/beats.ts";
 import { MemoryHubs } from "../../server/memory/hubs.ts";
 import { MemoryProjections } from "../../server/memory/projections.ts";
+import { MemoryPurges } from "../../server/memory/purges.ts";
 import type { Logger } from "../../server/ports.ts";
 import type { PublishResult } from "../../shared/messages/changes-publish.ts";
 import { Random } from "../support/random.ts";
@@ -24,6 +26,8 @@ import {
 import { FaultyBus } from "./faulty-bus.ts";
 import { type Faults, MajorityLag, NO_FAULTS, Wire } from "./faulty-ports.ts";
 import { Follower } from "./follower.ts";
+import { checkForgotten, Historian, purge } from "./forgotten.ts";
+import { removedAt } from "./lives.ts";
 import { SimHub } from "./sim-hub.ts";
 import { WholeLog } from "./whole-log.ts";
 
@@ -38,6 +42,8 @@ export class World {
   readonly random: Random;
   readonly changeLog = new WholeLog();
   readonly base = new MemoryBase();
+  readonly beats = new MemoryBeats();
+  readonly purges = new MemoryPurges();
   readonly projections = new MemoryProjections();
   readonly requests: Request[] = [];
   /** When each hub heard of the owner of a session: see `signKey`. */
@@ -48,6 +54,10 @@ export class World {
   /** What happened, for the message of a failure. */
   readonly trace: string[] = [];
   faults: Faults = NO_FAULTS;
+  readonly historian = new Historian();
+  /** Whether sessions are removed: then more of them end, and more begin anew. */
+  readonly forgets: boolean;
+  readonly #sessionsKeptMs: number;
   readonly #lag = new MajorityLag();
   readonly #hubs: SimHub[] = [];
   readonly #starting = new Set<SimHub>();
@@ -63,6 +73,8 @@ export class World {
   constructor(seed: number) {
     this.random = new Random(seed);
     this.#bus = this.random.chance(0.7) ? new FaultyBus() : undefined;
+    this.forgets = this.random.chance(0.5);
+    this.#sessionsKeptMs = this.forgets && this.random.chance(0.5) ? this.random.integer(20, 200) : 0;
   }
 
   run(): Promise<void> {
@@ -77,28 +89,38 @@ export class World {
     const { random } = this;
     for (let left = random.integer(1, 3); left > 0; left--) await this.#startHub();
     this.faults = this.#someFaults();
-    const agents = Array.from({ length: random.integer(2, 6) }, (_, index) => {
-      const agent = new Agent(this, `a${index % 4}`, this.someProject(), random.pick(["s1", "s2", "s3", "s4"]));
-      return agent.run(random.integer(1, 12));
-    });
+    const agents = Array.from({ length: random.integer(2, 6) }, (_, index) => this.#runAgent(`a${index % 4}`));
     const followers = Array.from({ length: random.integer(1, 4) }, () => new Follower(this, this.someProject()));
     const isOver = { value: false };
-    const nemesis = this.#disturb(isOver);
-    await Promise.all([...agents, operate(this, random.integer(0, 8)), ...followers.map((one) => one.run(4))]);
+    const besides = [this.#disturb(isOver), ...(this.forgets ? [this.historian.run(this, isOver)] : [])];
+    const operators = [operate(this, random.integer(0, 8)), purge(this, this.forgets ? random.integer(1, 6) : 0)];
+    await Promise.all([...agents, ...operators, ...followers.map((one) => one.run(4))]);
     isOver.value = true;
-    await nemesis;
+    await Promise.all(besides);
     await this.#settle(followers);
     this.#throwErrors();
     for (const projectId of PROJECTS) {
       const entries = this.changeLog.whole(projectId);
       checkLog(entries);
-      await checkPast(projectId, entries, this);
+      await checkPast(projectId, entries, this, this.historian);
       checkVerdicts(entries, this);
       await checkDocuments(projectId, entries, this.projections);
+      await checkForgotten(projectId, entries, this);
       for (const hub of this.#hubs) if (!hub.isDead) checkCaches(hub.core.projects.known(projectId), entries);
     }
     checkRequests(this.requests, this.changeLog);
     for (const follower of followers) checkFollower(follower, this.changeLog.whole(follower.projectId));
+  }
+
+  /** One process, or where sessions are removed some that work on the same one, one after the other. */
+  async #runAgent(name: string): Promise<void> {
+    const { random } = this;
+    const projectId = this.someProject();
+    const sessionId = random.pick(["s1", "s2", "s3", "s4"]);
+    for (let left = this.forgets ? random.integer(1, 4) : 1; left > 0; left--) {
+      await new Agent(this, name, projectId, sessionId).run(random.integer(1, this.forgets ? 6 : 12));
+      if (left > 1) await this.time.sleep(random.next() * 150);
+    }
   }
 
   /** Heals the database, waits until every hub is at rest and every viewer has had time to hear of it. */
@@ -106,6 +128,7 @@ export class World {
     this.faults = NO_FAULTS;
     if (this.#hubs.every((hub) => hub.isDead)) await this.#startHub();
     await this.time.sleep(1_500);
+    await this.#endPurges();
     for (const projectId of PROJECTS) checkSilent(this.changeLog.whole(projectId));
     for (const hub of this.#hubs) {
       if (!hub.isDead && hub.core.writer.openJobs > 0)
@@ -119,6 +142,15 @@ export class World {
       await this.#startHub();
       break;
     }
+  }
+
+  /** Whatever hub began one, those that live go on with it. */
+  async #endPurges(): Promise<void> {
+    for (let left = 100; left > 0; left--) {
+      if ((await this.purges.readOpen("9", 1)).length === 0) return;
+      await this.time.sleep(50);
+    }
+    throw new Error("a purge has not ended");
   }
 
   async #disturb(isOver: { readonly value: boolean }): Promise<void> {
@@ -160,6 +192,9 @@ export class World {
       changeLog: this.changeLog,
       projections: this.projections,
       base: this.base,
+      beats: this.beats,
+      purges: this.purges,
+      sessionsKeptMs: this.#sessionsKeptMs,
       lag: this.#lag,
       durable: () => this.#durable,
       fanOut: this.#bus?.connect(wire) ?? LOCAL_FAN_OUT,
@@ -256,8 +291,9 @@ export class World {
       return;
     }
     const before = JSON.stringify({ seq: acked.seq, results: acked.results.filter(({ changed }) => changed) });
+    const wasRemoved = removedAt(this.changeLog.whole(request.projectId), request.sessionId) > acked.seq;
     // What changed nothing is not recorded: it may be answered anew.
-    if (acked.results.some(({ changed }) => changed) && text !== before) {
+    if (acked.results.some(({ changed }) => changed) && text !== before && !wasRemoved) {
       throw new Error(`op ${request.op} of ${request.sessionId} was answered ${before}, then ${text}`);
     }
     request.acked = { seq, results };
@@ -273,6 +309,7 @@ export class World {
     if (changed.length === 0) checkVisible(projectId, sessionId, answer.seq, entries, this.projections);
     const { sessions, tasks } = this.projections.save();
     for (const { kind, id, seq } of changed) {
+      if (removedAt(entries, sessionId) > seq) continue;
       const shown =
         kind === "session" ? sessions.get(`${projectId}/${id}`) : tasks.get(`${projectId}/${sessionId}/${id}`);
       if ((shown?.entity.seq ?? 0) < seq) throw new Error(`${id} acked at ${seq}, but stands at ${shown?.entity.seq}`);

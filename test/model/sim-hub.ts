@@ -1,14 +1,18 @@
 import { BOUNDS as ALL_BOUNDS } from "../../server/bounds.ts";
 import type { Answer, Command } from "../../server/domain/commands.ts";
+import { Purges } from "../../server/forgetting/purges.ts";
 import { OtherHubs } from "../../server/liveness/other-hubs.ts";
 import type { MemoryBase } from "../../server/memory/base.ts";
+import type { MemoryBeats } from "../../server/memory/beats.ts";
 import type { MemoryChangeLog } from "../../server/memory/change-log.ts";
 import { MemoryHeldSessions } from "../../server/memory/held-sessions.ts";
 import type { MemoryHubs } from "../../server/memory/hubs.ts";
 import type { MemoryProjections } from "../../server/memory/projections.ts";
-import type { FanOut, HeldSessions, Hubs, Logger } from "../../server/ports.ts";
+import type { MemoryPurges } from "../../server/memory/purges.ts";
+import type { Beats, FanOut, HeldSessions, Hubs, Logger, PurgeStore } from "../../server/ports.ts";
 import { Retention } from "../../server/retention/retention.ts";
 import type { Outcome } from "../../server/writer/outcome.ts";
+import { approximateBytes } from "../../server/writer/project.ts";
 import { repairAll } from "../../server/writer/repair.ts";
 import type { Session } from "../../shared/entities.ts";
 import { sessionKey } from "../../shared/ids.ts";
@@ -68,6 +72,9 @@ const BOUNDS = {
   gapWaitMs: 5,
   gapBytes: 4_000,
   snapshotTtlMs: 500,
+  removedPerEntry: 2,
+  purgeIdleMs: 150,
+  checkpointChanges: 3,
 };
 
 const LIMITS = { snapshot_page: 2, replay_changes: 20 };
@@ -79,13 +86,17 @@ export const LEASE = { ttlMs: 100, graceMs: 60 };
 const KEPT_CHANGES = 6;
 const YOUNGEST_MS = 500;
 
-const NO_PURGES = { forgetEnded: async () => 0, resume: async () => {} };
+const DAY_MS = 24 * 60 * 60_000;
 
 interface Shared {
   readonly time: VirtualTime;
   readonly changeLog: MemoryChangeLog;
   readonly projections: MemoryProjections;
   readonly base: MemoryBase;
+  readonly beats: MemoryBeats;
+  readonly purges: MemoryPurges;
+  /** How long sessions stay after their end; 0: for ever. */
+  readonly sessionsKeptMs: number;
   readonly lag: MajorityLag;
   /** What majority reads of documents see, when that is not all of them. */
   readonly durable: () => MemoryProjections | undefined;
@@ -101,6 +112,8 @@ export class SimHub {
   readonly hubId: string;
   readonly died: Promise<void>;
   readonly core: Core;
+  readonly purges: Purges;
+  readonly beats: Beats;
   readonly #others: OtherHubs;
   readonly #retention: Retention;
   /** Sessions that are open on a connection here, and on which. */
@@ -130,19 +143,24 @@ export class SimHub {
       leaseTerms: () => LEASE,
       isOpen: (projectId, sessionId) => this.#open.has(sessionKey(projectId, sessionId)),
     });
-    // All hubs trim all projects, so that they meet.
-    this.#retention = new Retention({
-      ...{
-        ...ports,
-        logDays: 0,
-        logChanges: KEPT_CHANGES,
-        sessionDays: 0,
-        purges: NO_PURGES,
-        isMine: () => true,
-        clock: time,
-        log,
+    const bounds = { ...ALL_BOUNDS, ...BOUNDS, trimYoungestMs: YOUNGEST_MS } as unknown as typeof ALL_BOUNDS;
+    this.beats = faultyBeats(shared.beats, wire);
+    this.purges = new Purges({
+      ...{ hubId, ...ports, clock: time, log, bounds, primaryChanges: this.core.repair.primaryChanges },
+      beats: this.beats,
+      store: faultyPurges(shared.purges, wire),
+      onRemoval: (entry) => {
+        this.core.fanOut.publish(entry);
+        this.core.arrivals.onEntry(entry, approximateBytes(entry));
       },
-      bounds: { ...ALL_BOUNDS, ...BOUNDS, trimYoungestMs: YOUNGEST_MS } as unknown as typeof ALL_BOUNDS,
+    });
+    // All hubs trim all projects and go on with all purges, so that they meet.
+    this.#retention = new Retention({
+      ...{ ...ports, purges: this.purges, clock: time, log, bounds },
+      logDays: 0,
+      logChanges: KEPT_CHANGES,
+      sessionDays: shared.sessionsKeptMs / DAY_MS,
+      isMine: () => true,
     });
     this.#others = new OtherHubs({
       ...{ hubId, clock: time, log, bounds: { ...ALL_BOUNDS, ...BOUNDS } as typeof ALL_BOUNDS, ...LEASE },
@@ -194,6 +212,7 @@ export class SimHub {
     this.#die();
     this.core.stop();
     void this.#retention.stop();
+    void this.purges.stop();
   }
 }
 
@@ -206,6 +225,24 @@ function faultyHubs(rows: MemoryHubs, wire: Wire, raised: (hubId: string) => voi
     raise: (hubId) => wire.read(() => raise(hubId)),
     read: (limit) => wire.read(() => rows.read(limit)),
     remove: (hubId, beat) => wire.read(() => rows.remove(hubId, beat)),
+  };
+}
+
+function faultyPurges(purges: MemoryPurges, wire: Wire): PurgeStore {
+  return {
+    put: (record) => wire.write(() => purges.put(record)),
+    find: (id) => wire.read(() => purges.find(id)),
+    readOpen: (movedBefore, limit) => wire.read(() => purges.readOpen(movedBefore, limit)),
+    forgetFinished: (before) => wire.write(() => purges.forgetFinished(before)),
+  };
+}
+
+function faultyBeats(beats: MemoryBeats, wire: Wire): Beats {
+  return {
+    write: (hubId, rows) => wire.write(() => beats.write(hubId, rows)),
+    read: (keys) => wire.read(() => beats.read(keys)),
+    remove: (keys) => wire.write(() => beats.remove(keys)),
+    findStill: (since, limit) => wire.read(() => beats.findStill(since, limit)),
   };
 }
 
