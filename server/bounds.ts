@@ -171,8 +171,10 @@ export const BOUNDS = {
   trimSlowPauseMs: 10_000,
   /** Nothing younger is trimmed: several times `headConfirmedMs`, so that no hub appends where an entry was. */
   trimYoungestMs: 60 * 60_000,
-  /** Sessions that one entry removes; a purge that no hub has moved for so long is taken over, so many at a time. */
+  /** Sessions that one entry removes, and their tasks, unless one session alone has more: a write of a second or two. */
   removedPerEntry: 200,
+  removedTasksPerEntry: 5_000,
+  /** A purge that no hub has moved for so long is taken over, so many at a time. */
   purgeIdleMs: 60_000,
   purgesResumed: 10,
   /** What was purged, by whom, is kept so long. */

@@ -243,7 +243,6 @@ async function open(options: HubOptions, onStop: OnStop) {
       arrivals.onEntry(entry, approximateBytes(entry));
     },
   });
-  onStop("purges", () => purges.stop());
   const retention = new Retention({
     ...{ changeLog, projections, base, clock, log, bounds, purges },
     sessionDays: config.SESSION_RETENTION_DAYS,
@@ -252,6 +251,8 @@ async function open(options: HubOptions, onStop: OnStop) {
     isMine: (projectId) => liveness.isMine(projectId),
   });
   onStop("retention", () => retention.stop());
+  // Before retention, which may wait for one.
+  onStop("purges", () => purges.stop());
 
   const drain = new Drain({
     ...{ hubId, clock, log, bounds, liveness, onEnd: options.onEnd },

@@ -73,8 +73,8 @@ export interface ProjectMark {
   readonly projectedSeq: number;
   /** First seq that the log still has. */
   readonly logStart: number;
-  /** The newest removal whose traces are gone from the log: states of the past that were made before it are not true any more. */
-  readonly forgottenSeq: number;
+  /** How often traces of removed sessions have gone: states of the past that were made before are not true any more. */
+  readonly forgotten: number;
 }
 
 /** Changes that the documents hold. */
@@ -113,8 +113,8 @@ export interface Projections {
   createMark(projectId: string, mark: Pick<ProjectMark, "epoch" | "logStart">, createdAt: string): Promise<void>;
   /** Raises log_start, durably, unless it is there already: what is before may be removed from the log. */
   raiseLogStart(projectId: string, logStart: number): Promise<void>;
-  /** Raises the seq of the newest removal. */
-  raiseForgotten(projectId: string, seq: number): Promise<void>;
+  /** Durably: traces of removed sessions have gone once more. */
+  countForgotten(projectId: string): Promise<void>;
   /** Ids of a project's sessions that were created at this time (ISO 8601) or before, in their order, at most `limit`. */
   findSessionIds(
     projectId: string,
@@ -123,6 +123,8 @@ export interface Projections {
   ): Promise<string[]>;
   /** Ids of a project's sessions that ended before this time (ISO 8601), at most `limit`. */
   findEndedSessionIds(projectId: string, endedBefore: string, limit: number): Promise<string[]>;
+  /** How many tasks these sessions have, by id; counts in the order of the ids, and no further than to `limit` in all. */
+  countTasks(projectId: string, sessionIds: readonly string[], limit: number): Promise<ReadonlyMap<string, number>>;
   /** Raises projected_seq to `to` where it is at least `from - 1`, and says what it is now, per project. */
   raiseMarks(ranges: readonly ProjectedRange[]): Promise<ReadonlyMap<string, number>>;
   /** The documents of these sessions and of their tasks. */

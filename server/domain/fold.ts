@@ -7,11 +7,11 @@ import type { Entry, Family, LogChange, SessionRecord } from "./records.ts";
  * read at any moment and the log after a mark give the same state in the end.
  */
 export function foldChange(family: Family, change: LogChange, at: string): void {
-  if (change.seq <= (family.removed?.seq ?? 0)) return;
   if (change.type === "removed") {
     foldRemoval(family, change.seq);
     return;
   }
+  if (change.seq <= (family.removed?.seq ?? 0)) return;
   if (change.kind === "task") foldTask(family, change, at);
   const session = change.kind === "session" ? foldSession(family.session, change, at) : family.session;
   family.session = session === undefined ? undefined : foldOp(session, change);
@@ -24,12 +24,17 @@ export function foldEntry(family: Family, sessionId: string, entry: Entry): void
   }
 }
 
-/** What is newer than the removal, in documents that were read after it, belongs to a session that began anew. */
+/**
+ * What is newer than the removal, in documents that were read after it, belongs to a session that began anew. Tasks may
+ * outlast the session's own document, where a crash came between: so the same removal counts again.
+ */
 function foldRemoval(family: Family, seq: number): void {
+  const { seq: removedSeq, task_ids } = family.removed ?? { seq: 0, task_ids: [] };
   const gone = [...family.tasks].filter(([, { appliedSeq }]) => appliedSeq < seq).map(([taskId]) => taskId);
+  if (seq <= removedSeq && gone.length === 0) return;
   for (const taskId of gone) family.tasks.delete(taskId);
   if (family.session !== undefined && family.session.appliedSeq < seq) family.session = undefined;
-  family.removed = { seq, task_ids: [...new Set([...(family.removed?.task_ids ?? []), ...gone])] };
+  family.removed = { seq: Math.max(seq, removedSeq), task_ids: [...new Set([...task_ids, ...gone])] };
 }
 
 function foldTask(family: Family, change: LogChange, at: string): void {

@@ -18,6 +18,8 @@ export interface RemovalPorts {
   readonly primaryChanges: () => number;
   readonly log: Logger;
   readonly bounds: typeof BOUNDS;
+  /** The hub stops: another one goes on. */
+  readonly isStopped: () => boolean;
 }
 
 /** Why sessions are removed. */
@@ -104,7 +106,8 @@ function composeRemoval(
  * Whether the place was free. Sent again until it is known; `until` is when the head is so old that what comes after it may
  * have been trimmed, and no answer counts any more.
  */
-async function isAppended(entry: Entry, until: number, { changeLog, clock, bounds }: RemovalPorts): Promise<boolean> {
+async function isAppended(entry: Entry, until: number, ports: RemovalPorts): Promise<boolean> {
+  const { changeLog, clock, bounds, isStopped } = ports;
   for (let wait: number = bounds.unknownRetryFirstMs; ; wait = Math.min(wait * 2, bounds.unknownRetryLastMs)) {
     const [outcome] = await changeLog.append([entry]);
     const there = outcome === "taken" ? await changeLog.readHolding(entry.project_id, entry.from_seq) : undefined;
@@ -112,6 +115,7 @@ async function isAppended(entry: Entry, until: number, { changeLog, clock, bound
     if (outcome === "committed") return true;
     if (outcome === "impossible") throw new Error("a removal could not be encoded");
     if (there !== undefined) return isSame(there, entry);
+    if (isStopped()) throw new Error("the hub stops");
     await pause(wait);
   }
 }

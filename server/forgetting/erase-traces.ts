@@ -11,6 +11,8 @@ export interface ErasePorts {
   readonly beats: Pick<Beats, "remove">;
   readonly clock: Clock;
   readonly bounds: typeof BOUNDS;
+  /** The hub stops: another one goes on. */
+  readonly isStopped: () => boolean;
 }
 
 /**
@@ -21,7 +23,6 @@ export interface ErasePorts {
 export async function eraseTraces(projectId: string, removals: readonly Removal[], ports: ErasePorts): Promise<number> {
   const { projections, base, beats } = ports;
   const sessionIds = removals.map(({ session_id }) => session_id);
-  const seqs = removals.map(({ seq }) => seq);
   if (sessionIds.length === 0) return 0;
   const families = await base.readFamilies(projectId, sessionIds);
   const all = removals.map((removal) => {
@@ -30,8 +31,8 @@ export async function eraseTraces(projectId: string, removals: readonly Removal[
   });
   await base.write({ sessions: [], tasks: [], removals: all });
   await beats.remove(sessionIds.map((sessionId) => sessionKey(projectId, sessionId)));
-  const redacted = await redact(projectId, sessionIds, Math.min(...seqs), ports);
-  await projections.raiseForgotten(projectId, Math.max(...seqs));
+  const redacted = await redact(projectId, sessionIds, Math.min(...removals.map(({ seq }) => seq)), ports);
+  await projections.countForgotten(projectId);
   return redacted;
 }
 
@@ -39,13 +40,14 @@ async function redact(
   projectId: string,
   sessionIds: readonly string[],
   seq: number,
-  { changeLog, clock, bounds }: ErasePorts,
+  { changeLog, clock, bounds, isStopped }: ErasePorts,
 ): Promise<number> {
   for (let redacted = 0; ; ) {
     const started = clock.monotonic();
     const some = await changeLog.redact(projectId, sessionIds, seq);
     if (some === 0) return redacted;
     redacted += some;
+    if (isStopped()) throw new Error("the hub stops");
     await pause((clock.monotonic() - started) * bounds.trimPauseFactor);
   }
 }

@@ -6,7 +6,9 @@ import { pause } from "../timing.ts";
 import { appendRemoval, type RemovalPorts } from "./append-removal.ts";
 import { type ErasePorts, eraseTraces } from "./erase-traces.ts";
 
-interface Options extends RemovalPorts, ErasePorts {
+type Ports = Omit<RemovalPorts & ErasePorts, "isStopped">;
+
+interface Options extends Ports {
   readonly store: PurgeStore;
   /** Of an entry that is in the log: so that all hubs know it at once. */
   readonly onRemoval: (entry: Entry) => void;
@@ -26,12 +28,12 @@ export interface PurgeOrder {
  * can go on with it after a crash.
  */
 export class Purges {
-  readonly #options: Options;
+  readonly #options: Options & Pick<ErasePorts, "isStopped">;
   readonly #running = new Map<string, Promise<void>>();
   #isStopped = false;
 
   constructor(options: Options) {
-    this.#options = options;
+    this.#options = { ...options, isStopped: () => this.#isStopped };
   }
 
   /** Begins; how it goes on, `find` tells. Rejects when MongoDB does not answer. */
@@ -73,8 +75,9 @@ export class Purges {
   /** Forgets some of the sessions that ended before a time, in the same life of the numbering. Returns how many. */
   async forgetEnded(projectId: string, endedBefore: string): Promise<number> {
     const { projections, bounds, hubId } = this.#options;
-    const sessionIds = await projections.findEndedSessionIds(projectId, endedBefore, bounds.removedPerEntry);
-    if (sessionIds.length === 0) return 0;
+    const found = await projections.findEndedSessionIds(projectId, endedBefore, bounds.removedPerEntry);
+    if (found.length === 0) return 0;
+    const sessionIds = await this.#whatFits(projectId, found);
     const at = this.#now();
     const record: PurgeRecord = {
       id: `retention-${randomBytes(6).toString("hex")}`,
@@ -93,7 +96,7 @@ export class Purges {
     return done.sessions;
   }
 
-  /** Ends after the step that is under way; another hub goes on with the rest. */
+  /** Ends at the next safe place; another hub goes on with the rest. */
   async stop(): Promise<void> {
     this.#isStopped = true;
     await Promise.all(this.#running.values());
@@ -121,11 +124,11 @@ export class Purges {
     }
   }
 
-  /** Some sessions, or the end. */
+  /** What is next, that, or the end: each is kept before the other begins, here too, so that nothing is left half done. */
   async #step(record: PurgeRecord): Promise<PurgeRecord> {
-    const sessionIds = record.under_way.length > 0 ? record.under_way : await this.#next(record);
-    if (sessionIds.length > 0)
-      return this.#put(await this.#forget(await this.#put({ ...record, under_way: sessionIds })));
+    if (record.under_way.length > 0) return this.#put(await this.#forget(record));
+    const sessionIds = await this.#next(record);
+    if (sessionIds.length > 0) return this.#put({ ...record, under_way: sessionIds });
     const done = await this.#put({ ...record, finished_at: this.#now() });
     this.#options.log.info({ ...auditOf(done), audit: "purge" }, "purge done");
     return done;
@@ -134,7 +137,22 @@ export class Purges {
   async #next({ project_id, session_id, ended_before, requested_at, after }: PurgeRecord): Promise<readonly string[]> {
     if (session_id !== undefined || ended_before !== undefined) return [];
     const { projections, bounds } = this.#options;
-    return projections.findSessionIds(project_id, { createdBefore: requested_at, after }, bounds.removedPerEntry);
+    const which = { createdBefore: requested_at, after };
+    return this.#whatFits(project_id, await projections.findSessionIds(project_id, which, bounds.removedPerEntry));
+  }
+
+  /** The first of these sessions, in their order, that have so many tasks together; one at least. */
+  async #whatFits(projectId: string, found: readonly string[]): Promise<readonly string[]> {
+    if (found.length < 2) return found;
+    const { projections, bounds } = this.#options;
+    const sessionIds = found.toSorted();
+    const counts = await projections.countTasks(projectId, sessionIds, bounds.removedTasksPerEntry + 1);
+    let tasks = 0;
+    const tooMany = sessionIds.findIndex((sessionId) => {
+      tasks += counts.get(sessionId) ?? 0;
+      return tasks > bounds.removedTasksPerEntry;
+    });
+    return tooMany === -1 ? sessionIds : sessionIds.slice(0, Math.max(1, tooMany));
   }
 
   /** What was begun before a crash is found in the log, where the removals stay. */
@@ -144,7 +162,8 @@ export class Purges {
     const cause = {
       actor,
       ...(request_id === undefined ? {} : { request_id }),
-      beginsEpoch: ended_before === undefined,
+      // Once: whoever began anew with the first removals follows the others.
+      beginsEpoch: ended_before === undefined && record.sessions === 0,
     };
     const { entry, removals, kept } = await appendRemoval(project_id, under_way, cause, this.#options);
     if (entry !== undefined) onRemoval(entry);

@@ -29,8 +29,8 @@ export interface Place {
   readonly epoch: string;
   /** First seq that the log still has; what is before stands in the base. */
   readonly logStart: number;
-  /** The newest removal of a session whose traces are gone from the log. */
-  readonly forgottenSeq: number;
+  /** How often traces of removed sessions have gone. */
+  readonly forgotten: number;
 }
 
 export const TRIMMED: Refusal = refuse("GONE", "the log no longer reaches back to this moment");
@@ -42,8 +42,8 @@ export async function findPlace(
   { changeLog, projections }: { readonly changeLog: ChangeLog; readonly projections: Projections },
 ): Promise<Outcome<Place>> {
   const head = (await changeLog.readHead(projectId)) ?? EMPTY_HEAD;
-  const { logStart = 1, forgottenSeq = 0 } = (await projections.readMark(projectId)) ?? {};
-  const placeAt = (seq: number, time: string) => accepted({ seq, time, epoch: head.epoch, logStart, forgottenSeq });
+  const { logStart = 1, forgotten = 0 } = (await projections.readMark(projectId)) ?? {};
+  const placeAt = (seq: number, time: string) => accepted({ seq, time, epoch: head.epoch, logStart, forgotten });
   if ("time" in moment) {
     if (head.seq === 0 || moment.time >= head.at) return placeAt(head.seq, moment.time);
     const seq = await lastBefore(projectId, moment.time, logStart, head.seq, changeLog);

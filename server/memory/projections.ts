@@ -48,7 +48,7 @@ export class MemoryProjections implements Projections {
     _createdAt: string,
   ): Promise<void> {
     const { marks } = this.#documents;
-    if (!marks.has(projectId)) marks.set(projectId, { epoch, projectedSeq: 0, logStart, forgottenSeq: 0 });
+    if (!marks.has(projectId)) marks.set(projectId, { epoch, projectedSeq: 0, logStart, forgotten: 0 });
   }
 
   async raiseLogStart(projectId: string, logStart: number): Promise<void> {
@@ -57,10 +57,10 @@ export class MemoryProjections implements Projections {
     if (mark !== undefined && mark.logStart < logStart) marks.set(projectId, { ...mark, logStart });
   }
 
-  async raiseForgotten(projectId: string, seq: number): Promise<void> {
+  async countForgotten(projectId: string): Promise<void> {
     const { marks } = this.#documents;
     const mark = marks.get(projectId);
-    if (mark !== undefined) marks.set(projectId, { ...mark, forgottenSeq: Math.max(seq, mark.forgottenSeq) });
+    if (mark !== undefined) marks.set(projectId, { ...mark, forgotten: mark.forgotten + 1 });
   }
 
   async findSessionIds(
@@ -76,6 +76,16 @@ export class MemoryProjections implements Projections {
   async findEndedSessionIds(projectId: string, endedBefore: string, limit: number): Promise<string[]> {
     const isOver = ({ status, ended_at }: Session) => isFinal(status) && (ended_at ?? endedBefore) < endedBefore;
     return this.#idsWhere(projectId, isOver).slice(0, limit);
+  }
+
+  async countTasks(projectId: string, sessionIds: readonly string[], limit: number): Promise<Map<string, number>> {
+    const counts = new Map<string, number>();
+    let left = limit;
+    for (const [sessionId, { tasks }] of await this.readFamilies(projectId, sessionIds.toSorted())) {
+      if (tasks.size > 0 && left > 0) counts.set(sessionId, Math.min(left, tasks.size));
+      left -= tasks.size;
+    }
+    return counts;
   }
 
   #idsWhere(projectId: string, isWanted: (session: Session) => boolean): string[] {

@@ -22,7 +22,7 @@ interface ProjectDocument {
   created_at: Date;
   projected_seq: number;
   log_start: number;
-  forgotten_seq?: number;
+  forgotten?: number;
 }
 
 /** Documents of a project that are decoded in one turn of the event loop: some milliseconds. */
@@ -55,8 +55,8 @@ export class MongoProjections implements Projections {
   async readMark(projectId: string): Promise<ProjectMark | undefined> {
     const found = await this.#projects.findOne({ _id: projectId });
     if (found === null) return undefined;
-    const { epoch, projected_seq, log_start, forgotten_seq = 0 } = found;
-    return { epoch, projectedSeq: projected_seq, logStart: log_start, forgottenSeq: forgotten_seq };
+    const { epoch, projected_seq, log_start, forgotten = 0 } = found;
+    return { epoch, projectedSeq: projected_seq, logStart: log_start, forgotten };
   }
 
   async createMark(
@@ -79,8 +79,8 @@ export class MongoProjections implements Projections {
     );
   }
 
-  async raiseForgotten(projectId: string, seq: number): Promise<void> {
-    await this.#projects.updateOne({ _id: projectId }, { $max: { forgotten_seq: seq } }, { writeConcern: DURABLE });
+  async countForgotten(projectId: string): Promise<void> {
+    await this.#projects.updateOne({ _id: projectId }, { $inc: { forgotten: 1 } }, { writeConcern: DURABLE });
   }
 
   async findSessionIds(
@@ -107,6 +107,18 @@ export class MongoProjections implements Projections {
       .limit(limit)
       .toArray();
     return found.map(({ session_id }) => session_id);
+  }
+
+  async countTasks(projectId: string, sessionIds: readonly string[], limit: number): Promise<Map<string, number>> {
+    const counting = [
+      { $match: { session_id: { $in: [...sessionIds] }, _id: keysBelow(projectId) } },
+      { $sort: TASKS_BY_SESSION },
+      { $limit: limit },
+      { $group: { _id: "$session_id", tasks: { $sum: 1 } } },
+    ];
+    const options = { hint: TASKS_BY_SESSION };
+    const counts = await this.#tasks.aggregate<{ _id: string; tasks: number }>(counting, options).toArray();
+    return new Map(counts.map(({ _id, tasks }) => [_id, tasks]));
   }
 
   async raiseMarks(ranges: readonly ProjectedRange[]): Promise<ReadonlyMap<string, number>> {

@@ -53,7 +53,7 @@ export async function repairProject(projectId: string, options: Options): Promis
     if (entries.length < bounds.entriesPerRead) return repaired;
     const now = marks.get(projectId);
     const projectedSeq = Math.max(now ?? 0, last.to_seq);
-    mark = { logStart: 1, forgottenSeq: 0, ...mark, epoch: last.epoch, projectedSeq };
+    mark = { logStart: 1, forgotten: 0, ...mark, epoch: last.epoch, projectedSeq };
   }
 }
 

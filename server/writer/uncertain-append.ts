@@ -110,7 +110,11 @@ async function isTrimmed(project: Project, entry: Entry, { projections }: Deps):
 const FIRST_STEP = { taken: "look", unknown: "send", late: "verify" } as const;
 const STEPS = { look, send: sendAgain, verify } as const;
 
-/** The very entry, not only one of this hub: after a loss the same hub may have put another one there. */
-export function isSame(a: Entry, b: Entry): boolean {
-  return a.hub_id === b.hub_id && a.epoch === b.epoch && a.at === b.at && jsonEqual(a.changes, b.changes);
+/**
+ * The very entry, not only one of this hub: after a loss the same hub may have put another one there. Changes of sessions
+ * that were removed since are out of it.
+ */
+export function isSame(there: Entry, own: Entry): boolean {
+  const isAlike = (["hub_id", "epoch", "at", "to_seq"] as const).every((field) => there[field] === own[field]);
+  return isAlike && there.changes.every((change) => jsonEqual(change, own.changes[change.seq - own.from_seq]));
 }

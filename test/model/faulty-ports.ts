@@ -276,10 +276,10 @@ export class FaultyProjections implements Projections {
     });
   }
 
-  raiseForgotten(projectId: string, seq: number) {
+  countForgotten(projectId: string) {
     return this.#raise(async () => {
       while (this.#durable() !== undefined) await this.#wire.sleepUpTo(5);
-      await this.#projections.raiseForgotten(projectId, seq);
+      await this.#projections.countForgotten(projectId);
     });
   }
 
@@ -289,6 +289,10 @@ export class FaultyProjections implements Projections {
 
   findEndedSessionIds(...given: Parameters<Projections["findEndedSessionIds"]>) {
     return this.#wire.read(() => this.#projections.findEndedSessionIds(...given));
+  }
+
+  countTasks(...given: Parameters<Projections["countTasks"]>) {
+    return this.#wire.read(() => this.#projections.countTasks(...given));
   }
 
   raiseMarks(ranges: Parameters<Projections["raiseMarks"]>[0]) {

@@ -55,8 +55,8 @@ export class Historian {
 
   /** What `?at=` answers. */
   async stateAt(projectId: string, { epoch, seq }: Position, { changeLog, projections, base }: Ports) {
-    const { logStart = 1, forgottenSeq = 0 } = (await projections.readMark(projectId)) ?? {};
-    const place = { seq, time: "1970-01-02T00:00:00.000Z", epoch, logStart, forgottenSeq };
+    const { logStart = 1, forgotten = 0 } = (await projections.readMark(projectId)) ?? {};
+    const place = { seq, time: "1970-01-02T00:00:00.000Z", epoch, logStart, forgotten };
     const ports = { changeLog, base, checkpoints: this.#checkpoints, isOver: () => false, bounds: BOUNDS };
     return buildSnapshotAt(projectId, place, ports);
   }

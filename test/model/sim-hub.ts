@@ -73,6 +73,7 @@ const BOUNDS = {
   gapBytes: 4_000,
   snapshotTtlMs: 500,
   removedPerEntry: 2,
+  removedTasksPerEntry: 3,
   purgeIdleMs: 150,
   checkpointChanges: 3,
 };

@@ -15,6 +15,12 @@ import { VirtualTime } from "../support/virtual-time.ts";
 
 const HOUR_MS = 60 * 60_000;
 const SECRET = "swordfish";
+const EDIT = {
+  type: "edit",
+  session_id: "other",
+  request_id: "edit",
+  actor: { kind: "operator", id: "key:1" },
+} as const;
 const ORDER = { project_id: "p", actor: { kind: "operator", id: "key:1" }, request_id: "r" } as const;
 
 /** Stores, and hubs on them. */
@@ -55,17 +61,17 @@ class Scene {
   /** Resolves when nothing is under way any more. */
   async purge(purges = new Purges(this.ports)): Promise<void> {
     const { id } = await purges.begin({ ...ORDER, session_id: "s" });
-    await this.#end(id);
+    await this.end(id);
   }
 
   async resume(): Promise<void> {
     this.time.block(2 * BOUNDS.purgeIdleMs);
     const open = await this.store.readOpen(new Date(this.time.now()).toISOString(), 10);
     await new Purges(this.ports).resume(() => true);
-    for (const { id } of open) await this.#end(id);
+    for (const { id } of open) await this.end(id);
   }
 
-  async #end(id: string): Promise<void> {
+  async end(id: string): Promise<void> {
     while ((await this.store.find(id))?.finished_at === undefined) await this.time.sleep(10);
   }
 
@@ -164,6 +170,91 @@ describe("a purge among hubs", () => {
       await trimming;
       // A trimmed entry may have been its own last trace; the next trim passes the removal.
       expect(await scene.everything()).not.toContain(SECRET);
+    }));
+});
+
+/** Whose first call of a method fails when it is done. */
+function failsOnce<P extends object>(port: P, method: keyof P): P {
+  let hasFailed = false;
+  return new Proxy(port, {
+    get: (target, name) => {
+      const member = Reflect.get(target, name) as unknown;
+      if (typeof member !== "function") return member;
+      return async (...args: unknown[]) => {
+        const result = await member.apply(target, args);
+        if (name !== method || hasFailed) return result;
+        hasFailed = true;
+        throw new Error("not answered");
+      };
+    },
+  });
+}
+
+describe("a purge that meets a database which does not answer once", () => {
+  test("[R73] forgets those of a project whose removal was in the log by then", () =>
+    play(async (scene) => {
+      const hub = scene.hub();
+      await scene.history(hub);
+      const purges = new Purges({ ...scene.ports, changeLog: failsOnce(scene.changeLog, "redact") });
+      const { id } = await purges.begin(ORDER);
+      await scene.end(id);
+      expect(await scene.everything()).not.toContain(SECRET);
+    }));
+
+  test("[D27] tasks go with a session whose document alone was removed before a crash", () =>
+    play(async (scene) => {
+      await scene.history(scene.hub());
+      const projections = withMethods<Projections>(scene.projections, (real) => {
+        let isFirst = true;
+        return {
+          write: async (batch) => {
+            const isPart = isFirst && (batch.removals ?? []).length > 0;
+            if (!isPart) return real.write(batch);
+            isFirst = false;
+            await real.write({ ...batch, removals: batch.removals?.map((one) => ({ ...one, task_ids: [] })) ?? [] });
+            throw new Error("crash");
+          },
+        };
+      });
+      await scene.purge(new Purges({ ...scene.ports, projections }));
+      expect(await scene.everything()).not.toContain(SECRET);
+    }));
+
+  test("[D5] an append whose answer is lost is still the hub's own when its entry has lost the session that it ended", () =>
+    play(async (scene) => {
+      let isLost = false;
+      const answered = new Gate();
+      const changeLog = withMethods<ChangeLog>(scene.changeLog, (real) => ({
+        append: async (entries) => {
+          const outcomes = await real.append(entries);
+          if (!isLost) return outcomes;
+          isLost = false;
+          await answered.passed;
+          return entries.map(() => "unknown");
+        },
+      }));
+      const hub = scene.hub(changeLog);
+      await hub.answer("p", openOf("s"));
+      await hub.answer("p", openOf("other"));
+      isLost = true;
+      const edits = [
+        hub.answer("p", publishOf(1, [{ kind: "session", status: "COMPLETED" }])),
+        hub.answer("p", { ...EDIT, edits: [{ kind: "session", metadata: { a: 1 } }] }),
+      ];
+      await scene.time.sleep(10);
+      await scene.purge();
+      answered.open();
+      const [ended, edited] = await Promise.all(edits);
+      expect(edited).toMatchObject({ seq: (ended?.seq ?? 0) + 1, results: [{ changed: true }] });
+    }));
+
+  test("[R74] every end of an erasure counts, whichever removal was newer: what was remembered before is not told", () =>
+    play(async (scene) => {
+      await scene.history(scene.hub());
+      await scene.purge();
+      expect(await scene.projections.readMark("p")).toMatchObject({ forgotten: 1 });
+      await scene.purge();
+      expect(await scene.projections.readMark("p")).toMatchObject({ forgotten: 2 });
     }));
 });
 
