@@ -88,6 +88,23 @@ export function projectionsContract(name: string, fresh: () => Promise<Projectio
       expect((await read("s", "other"))?.session).toBeUndefined();
     });
 
+    test("[R73] tasks are counted by session, no further than to the limit", async () => {
+      const tasks = ["a/1", "a/2", "b/1", "c/1"].map((id) => {
+        const [session_id = "", task_id = ""] = id.split("/");
+        return task({ session_id, task_id });
+      });
+      await projections.write({ sessions: [], tasks });
+      await projections.settle();
+      const count = async (limit: number) =>
+        [...(await projections.countTasks("p", ["a", "b", "none"], limit))].toSorted();
+      expect(await count(9)).toEqual([
+        ["a", 2],
+        ["b", 1],
+      ]);
+      expect(await count(2)).toEqual([["a", 2]]);
+      expect(await count(1)).toEqual([["a", 1]]);
+    });
+
     test("marks begin at 0, are made once and rise contiguously only", async () => {
       expect(await projections.readMark("p")).toBeUndefined();
       expect(await projections.raiseMarks([{ projectId: "p", from: 1, to: 2 }])).toEqual(new Map());
