@@ -47,7 +47,7 @@ export function purgeCommand(): Command {
       "after",
       `
 The numbering of the project begins a new epoch: its viewers begin anew with a snapshot, as after a restored database.
-Sessions that end by themselves long ago are forgotten by a hub with SESSION_RETENTION_DAYS.
+With SESSION_RETENTION_DAYS a hub forgets sessions by itself, so long after their end.
 
 Examples:
   state-hub purge --session build-17 --project web
@@ -104,7 +104,9 @@ function tell({ purge_id, project_id, session_id, state, sessions, entries, kept
     print(`${what} is being forgotten: ${purge_id}`);
     return;
   }
-  print(`${what} is forgotten: ${sessionsOf(sessions)}, ${entries.toLocaleString("en")} entries of the log redacted`);
+  if (sessions > 0 || kept === 0) {
+    print(`${what} is forgotten: ${sessionsOf(sessions)}, ${entries.toLocaleString("en")} entries of the log redacted`);
+  }
   if (kept > 0) say(`${sessionsOf(kept)} stayed: not final. End them and do it again`);
 }
 

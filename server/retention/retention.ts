@@ -21,8 +21,8 @@ interface Options extends Omit<TrimPorts, "bounds"> {
 const DAY_MS = 24 * 60 * 60_000;
 
 /**
- * Trims the logs of all projects, a few entries at a time, and forgets sessions that ended long ago. It takes a small part of MongoDB's time, and less when MongoDB
- * is slow: each step is followed by a pause of several times its own length.
+ * Trims the logs of all projects, a few entries at a time, and forgets sessions that ended long ago. It takes a small part
+ * of MongoDB's time, and less when MongoDB is slow: each step is followed by a pause of several times its own length.
  */
 export class Retention {
   readonly #options: Options;
