@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { readConfig } from "../../server/config.ts";
 import { type Hub, type Overrides, startHub } from "../../server/hub.ts";
 import { createLogger } from "../../server/observability/logger.ts";
-import { type FreshDatabase, freshDatabase } from "./database.ts";
+import { type FreshDatabase, freshDatabase, lendDatabase } from "./database.ts";
 
 export interface TestHub extends Hub {
   readonly url: string;
@@ -53,8 +53,14 @@ export class Stage {
   }
 
   async hub(options: Partial<TestHubOptions> = {}): Promise<TestHub> {
-    const hub = await startTestHub({ ...options, uri: options.uri ?? this.database().uri });
+    const hub = await startTestHub({ ...options, uri: options.uri ?? (await this.#lentUri()) });
     return this.add(hub, () => hub.stop());
+  }
+
+  /** For a hub of this process alone, which has written all when it has stopped. */
+  async #lentUri(): Promise<string> {
+    const { uri } = this.add(await lendDatabase(), (database) => database.giveBack());
+    return uri;
   }
 
   readonly clear = async (): Promise<void> => {
