@@ -155,6 +155,8 @@ describe.concurrent("[B14] [B15] no verdict", () => {
     await Agents.start(stage, { url: network.url, key: hub.key }, { count: 5 });
     for (let flaps = 0; flaps < 5; flaps++) {
       network.cut();
+      await eventually("all connections are gone", () => network.connections === 0);
+      await eventually("they are back", () => network.connections === 5);
       await sleep(600);
     }
     await sleep(ttlMs + GRACE_MS);
