@@ -157,8 +157,6 @@ export const BOUNDS = {
    * Of past states one is remembered every so many changes, with so many entities in the whole hub, some 50 MB: to fold a
    * change takes 12 to 17 µs.
    */
-  /** What may wait to be folded on the way to a past state. */
-  pastPendingBytes: 32 * 1024 * 1024,
   checkpointChanges: 5_000,
   checkpointEntities: 50_000,
   /**

@@ -1,7 +1,7 @@
 import type { HeartbeatInfo } from "../shared/messages/frames.ts";
 import type { Role } from "./domain/access.ts";
 import type { ProjectScope } from "./domain/project-scope.ts";
-import type { Entry, Family, Head, LogChange, SessionRecord, TaskRecord } from "./domain/records.ts";
+import type { Entry, Family, Head, SessionRecord, TaskRecord } from "./domain/records.ts";
 import type { Counts, Standing } from "./domain/standing.ts";
 
 /**
@@ -31,22 +31,6 @@ export type AppendOutcome =
 /** An entry without its changes. */
 export type EntrySpan = Pick<Entry, "from_seq" | "to_seq" | "at">;
 
-/** A logged change of which no more than this is decoded before its content is asked for. */
-export interface Step extends Pick<LogChange, "seq" | "session_id" | "kind" | "type"> {
-  /** Of its entry. */
-  readonly at: string;
-  /** It holds its entity's whole state: none before it counts for that. */
-  readonly isWhole: boolean;
-  /** To be folded for the entity alone: without who did it, and by which op. */
-  decode(): LogChange;
-}
-
-export interface EntrySteps extends EntrySpan {
-  readonly steps: readonly Step[];
-  /** What they keep in memory, approximately. */
-  readonly bytes: number;
-}
-
 /** The truth: an append-only log per project, keyed by (project, from_seq). Reads are primary + majority. */
 export interface ChangeLog {
   /** Appends entries of different projects in one request; one outcome each. Never rejects. */
@@ -61,8 +45,6 @@ export interface ChangeLog {
   readSpan(projectId: string, seq: number): Promise<EntrySpan | undefined>;
   /** All entries with from_seq > `after` and <= `to`, in order, in slices of some milliseconds of work each. */
   readRange(projectId: string, after: number, to: number): AsyncIterable<readonly Entry[]>;
-  /** The same entries, their changes hardly decoded. */
-  readSteps(projectId: string, after: number, to: number): AsyncIterable<readonly EntrySteps[]>;
   /**
    * Entries with from_seq > seq that touch one of the sessions, in order. The one at seq + 1 comes whatever it touches: it
    * proves that the log reaches back so far.

@@ -1,18 +1,18 @@
 import type { BOUNDS } from "../bounds.ts";
+import { foldChange } from "../domain/fold.ts";
 import { Family } from "../domain/records.ts";
 import { type Snapshot, windowOf } from "../following/snapshot.ts";
-import type { Base, ChangeLog, EntrySteps } from "../ports.ts";
+import type { Base, ChangeLog } from "../ports.ts";
 import { nextTurn } from "../timing.ts";
 import type { Checkpoints } from "./checkpoints.ts";
 import type { Place } from "./moment.ts";
-import { PastFamilies } from "./past-families.ts";
 
 interface Options {
   readonly changeLog: ChangeLog;
   readonly base: Base;
   readonly checkpoints: Checkpoints;
   readonly isOver: () => boolean;
-  readonly bounds: Pick<typeof BOUNDS, "snapshotEndedWindowMs" | "pastPendingBytes">;
+  readonly bounds: Pick<typeof BOUNDS, "snapshotEndedWindowMs">;
 }
 
 /** A state that is on its way to the place. */
@@ -39,8 +39,8 @@ export async function buildSnapshotAt(projectId: string, place: Place, options: 
   if (typeof start === "string") return start;
   const failure = await foldLog(projectId, project, start, place, options);
   if (failure !== undefined) return failure;
-  const shownSince = endedSince(place.time, options.bounds);
-  return { epoch: place.epoch, seq: place.seq, ...windowOf(start.families, shownSince) };
+  const endedSince = new Date(Date.parse(place.time) - options.bounds.snapshotEndedWindowMs).toISOString();
+  return { epoch: place.epoch, seq: place.seq, ...windowOf(start.families, endedSince) };
 }
 
 async function readBase(projectId: string, place: Place, { base, isOver }: Options): Promise<Folding | Failure> {
@@ -64,44 +64,24 @@ async function foldLog(
   project: string,
   folding: Folding,
   place: Place,
-  { changeLog, checkpoints, isOver, bounds }: Options,
+  { changeLog, checkpoints, isOver }: Options,
 ): Promise<Failure | undefined> {
-  const past = new PastFamilies(folding.families);
   let kept = folding.seq;
-  let at = "";
-  let last: EntrySteps | undefined;
-  const settle = async () => {
-    if (at !== "") await past.settle(endedSince(at, bounds));
-    if (!checkpoints.isDue(kept, folding.seq)) return;
-    checkpoints.keep(project, folding.seq, past.families);
-    kept = folding.seq;
-  };
-  for await (const entries of changeLog.readSteps(projectId, folding.seq, place.seq)) {
+  for await (const entries of changeLog.readRange(projectId, folding.seq, place.seq)) {
     for (const entry of entries) {
       if (entry.from_seq !== folding.seq + 1) return "moved";
-      if (entry.to_seq > place.seq) {
-        last = entry;
-        break;
+      for (const change of entry.changes) {
+        if (change.seq <= place.seq) foldChange(familyOf(folding.families, change.session_id), change, entry.at);
       }
-      past.add(entry);
-      ({ to_seq: folding.seq, at } = entry);
+      folding.seq = entry.to_seq;
+      if (entry.to_seq > place.seq || !checkpoints.isDue(kept, entry.to_seq)) continue;
+      checkpoints.keep(project, entry.to_seq, folding.families);
+      kept = entry.to_seq;
     }
-    if (past.pendingBytes > bounds.pastPendingBytes) await settle();
     if (isOver()) return "late";
     await nextTurn();
   }
-  // Of whole entries alone: it is from their ends that others go on.
-  await settle();
-  if (last !== undefined) {
-    past.add(last, ({ seq }) => seq <= place.seq);
-    await past.settle(endedSince(last.at, bounds));
-    folding.seq = place.seq;
-  }
   return folding.seq < place.seq ? "moved" : undefined;
-}
-
-function endedSince(time: string, { snapshotEndedWindowMs }: Options["bounds"]): string {
-  return new Date(Date.parse(time) - snapshotEndedWindowMs).toISOString();
 }
 
 function familyOf(families: Map<string, Family>, sessionId: string): Family {

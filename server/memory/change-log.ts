@@ -1,5 +1,5 @@
 import type { Entry, Head } from "../domain/records.ts";
-import type { AppendOutcome, ChangeLog, EntrySpan, EntrySteps } from "../ports.ts";
+import type { AppendOutcome, ChangeLog, EntrySpan } from "../ports.ts";
 import { frozenCopy } from "./frozen-copy.ts";
 
 /** The log in memory: for unit tests and simulation. What it gives out is frozen, as an entry never changes. */
@@ -42,10 +42,6 @@ export class MemoryChangeLog implements ChangeLog {
     if (entries.length > 0) yield entries;
   }
 
-  async *readSteps(projectId: string, after: number, to: number): AsyncIterable<readonly EntrySteps[]> {
-    for await (const entries of this.readRange(projectId, after, to)) yield entries.map(stepsOf);
-  }
-
   async readAfterOfSessions(projectId: string, seq: number, sessionIds: readonly string[]): Promise<Entry[]> {
     const wanted = new Set(sessionIds);
     const touches = ({ changes }: Entry) => changes.some((change) => wanted.has(change.session_id));
@@ -79,12 +75,4 @@ export class MemoryChangeLog implements ChangeLog {
   #after(projectId: string, seq: number): Entry[] {
     return this.entries(projectId).filter((entry) => entry.from_seq > seq);
   }
-}
-
-export function stepsOf({ from_seq, to_seq, at, changes }: Entry): EntrySteps {
-  const steps = changes.map((change) => {
-    const { seq, session_id, kind, type, state } = change;
-    return { seq, at, session_id, kind, type, isWhole: state !== undefined, decode: () => change };
-  });
-  return { from_seq, to_seq, at, steps, bytes: JSON.stringify(changes).length };
 }

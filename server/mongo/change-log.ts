@@ -1,11 +1,10 @@
 import { mongo } from "mongoose";
 import type { Entry, Head } from "../domain/records.ts";
 import { within } from "../patience.ts";
-import type { AppendOutcome, ChangeLog, EntrySpan, EntrySteps, Logger } from "../ports.ts";
+import type { AppendOutcome, ChangeLog, EntrySpan, Logger } from "../ports.ts";
 import { decodeEntry, type EntryDocument, encodeEntry } from "./codec.ts";
 import { DURABLE, logKey, MAJORITY, MAX_SEQ } from "./database.ts";
 import { inSlices } from "./in-slices.ts";
-import { decodeSteps, type RawEntryDocument } from "./steps.ts";
 
 const DUPLICATE_KEY = 11_000;
 
@@ -99,12 +98,6 @@ export class MongoChangeLog implements ChangeLog {
   async *readRange(projectId: string, after: number, to: number): AsyncIterable<readonly Entry[]> {
     const range = { _id: { $gt: logKey(projectId, after), $lte: logKey(projectId, to) } };
     yield* inSlices(this.#log.find(range, { batchSize: RANGE_BATCH }).sort({ _id: 1 }), decodeEntry);
-  }
-
-  async *readSteps(projectId: string, after: number, to: number): AsyncIterable<readonly EntrySteps[]> {
-    const range = { _id: { $gt: logKey(projectId, after), $lte: logKey(projectId, to) } };
-    const options = { batchSize: RANGE_BATCH, fieldsAsRaw: { changes: true } };
-    yield* inSlices(this.#log.find<RawEntryDocument>(range, options).sort({ _id: 1 }), decodeSteps);
   }
 
   async readAfterOfSessions(projectId: string, seq: number, sessionIds: readonly string[]): Promise<Entry[]> {

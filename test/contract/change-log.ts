@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import type { Entry, LogChange } from "../../server/domain/records.ts";
-import type { ChangeLog, EntrySteps } from "../../server/ports.ts";
+import type { Entry } from "../../server/domain/records.ts";
+import type { ChangeLog } from "../../server/ports.ts";
 import { creation, entryOf } from "../support/entries.ts";
 
 /** Entries of project `p` at 1, 2–3 and 4, touching sessions a; b and a; c. */
@@ -117,56 +117,6 @@ export function changeLogContract(name: string, fresh: () => Promise<ChangeLog>)
       for await (const entries of log.readRange("p", 1, 3)) range.push(...entries);
       expect(range).toEqual(ENTRIES.slice(1, 2));
       expect(await log.readSpan("p", 3)).toEqual({ from_seq: 2, to_seq: 3, at: ENTRIES[1]?.at });
-    });
-
-    test("[R34] the steps of a range are its changes, as far as they tell of the entity", async () => {
-      const patch = { metadata: { deep: { list: [1, 2.5, "ü", { on: true }], none: null }, big: 2 ** 40 }, state: "x" };
-      const actor = { kind: "agent", id: "a1" } as const;
-      const head = {
-        session_id: "a",
-        version: 2,
-        actor,
-        incarnation: 1,
-        op: 1,
-        request_id: "r-1",
-        was: "ACTIVE/online",
-      };
-      const changes = [
-        creation(2, "b"),
-        { ...head, seq: 3, kind: "session", id: "a", type: "updated", patch },
-        {
-          ...head,
-          seq: 4,
-          kind: "task",
-          id: "t",
-          type: "ended",
-          patch: { status: "FAILED" },
-          state: { task_id: "t", progress: 0.5 },
-        },
-        { ...head, seq: 5, kind: "session", id: "a", type: "reopened" },
-      ] as unknown as LogChange[];
-      const range = [entryOf([creation(1, "a")]), entryOf(changes)];
-      for (const entry of range) await log.append([entry]);
-      const found: EntrySteps[] = [];
-      for await (const entries of log.readSteps("p", 0, 5)) found.push(...entries);
-      expect(found.map(({ from_seq, to_seq, at }) => ({ from_seq, to_seq, at }))).toEqual(
-        range.map(({ from_seq, to_seq, at }) => ({ from_seq, to_seq, at })),
-      );
-      const told = ({ seq, kind, id, session_id, version, type, patch, state }: LogChange) => {
-        const content = state === undefined ? { patch } : { state };
-        return { seq, kind, id, session_id, version, type, ...content };
-      };
-      const steps = found.flatMap((entry) => entry.steps);
-      expect(steps.map((step) => told(step.decode()))).toEqual(range.flatMap((entry) => entry.changes.map(told)));
-      expect(steps.map(({ seq, kind, session_id, type, isWhole }) => [seq, kind, session_id, type, isWhole])).toEqual([
-        [1, "session", "a", "created", true],
-        [2, "session", "b", "created", true],
-        [3, "session", "a", "updated", false],
-        [4, "task", "a", "ended", true],
-        [5, "session", "a", "reopened", false],
-      ]);
-      expect(found[1]?.bytes).toBeGreaterThan(100);
-      for await (const entries of log.readSteps("p", 1, 1)) expect(entries).toEqual([]);
     });
 
     test("projects whose log goes on are found once each", async () => {

@@ -1,6 +1,6 @@
 import type { ProjectScope } from "../../server/domain/project-scope.ts";
 import type { Entry } from "../../server/domain/records.ts";
-import { type MemoryChangeLog, stepsOf } from "../../server/memory/change-log.ts";
+import type { MemoryChangeLog } from "../../server/memory/change-log.ts";
 import type { MemoryProjections } from "../../server/memory/projections.ts";
 import type { AppendOutcome, ChangeLog, ProjectionBatch, Projections } from "../../server/ports.ts";
 import type { Random } from "../support/random.ts";
@@ -174,10 +174,6 @@ export class FaultyChangeLog implements ChangeLog {
       for await (const slice of this.#log.readRange(projectId, after, to)) entries.push(...slice);
       return this.#lag.visible(entries);
     });
-  }
-
-  async *readSteps(projectId: string, after: number, to: number) {
-    for await (const entries of this.readRange(projectId, after, to)) yield entries.map(stepsOf);
   }
 
   readAfterOfSessions(projectId: string, seq: number, sessionIds: readonly string[]) {
