@@ -12,7 +12,7 @@ interface Checkpoint {
 /**
  * Past states that were met on the way to others, one every so many changes. Who looks at a project's past looks again, a
  * little earlier or later: then only the changes since the nearest one are read. What was does not change, so none of
- * them is ever wrong; the least recently used go first.
+ * them is ever wrong; of the project that was asked for least recently some go first.
  */
 export class Checkpoints {
   readonly #bounds: Pick<typeof BOUNDS, "checkpointChanges" | "checkpointEntities">;
