@@ -5,6 +5,7 @@ import { getCommand } from "./commands/get.ts";
 import { keysCommand } from "./commands/keys.ts";
 import { loginCommand } from "./commands/login.ts";
 import { publishCommand } from "./commands/publish.ts";
+import { purgeCommand } from "./commands/purge.ts";
 import { resumeCommand } from "./commands/resume.ts";
 import { runCommand } from "./commands/run.ts";
 import { sessionsCommand } from "./commands/sessions.ts";
@@ -39,7 +40,7 @@ async function main(): Promise<void> {
     .enablePositionalOptions()
     .addHelpText("after", HELP);
   const reading = [watchCommand, tailCommand, sessionsCommand, getCommand];
-  const operating = [drainCommand, resumeCommand, keysCommand];
+  const operating = [drainCommand, resumeCommand, keysCommand, purgeCommand];
   for (const make of [startCommand, runCommand, ...reading, publishCommand, ...operating, loginCommand]) {
     program.addCommand(make());
   }

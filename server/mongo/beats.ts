@@ -26,13 +26,16 @@ export class MongoBeats implements Beats {
     this.#beats = db.collection("beats");
   }
 
-  /** One update command. E11000 is the row of another hub, which owns the session by now: rightly not written. */
+  /**
+   * One update command. E11000 is the row of another hub, which owns the session by now, or of a session that was removed:
+   * rightly not written.
+   */
   async write(hubId: string, rows: readonly BeatRow[]): Promise<void> {
     if (rows.length === 0) return;
     const updates = rows.map((row) => {
       const _id = sessionKey(row.projectId, row.sessionId);
       return {
-        q: row.claim ? { _id } : { _id, hub_id: hubId },
+        q: row.claim ? { _id, removed_at: { $exists: false } } : { _id, hub_id: hubId },
         u: {
           hub_id: hubId,
           incarnation: row.incarnation,
@@ -49,9 +52,18 @@ export class MongoBeats implements Beats {
 
   async read(keys: readonly string[]): Promise<Map<string, StoredBeat>> {
     if (keys.length === 0) return new Map();
-    const query = { filter: { _id: { $in: keys } }, limit: keys.length, readConcern: MAJORITY };
+    const query = {
+      filter: { _id: { $in: keys }, hub_id: { $exists: true } },
+      limit: keys.length,
+      readConcern: MAJORITY,
+    };
     const found = await findAll<BeatDocument>(this.#db, "beats", query);
     return new Map(found.map((row) => [row._id, stored(row)]));
+  }
+
+  async remove(keys: readonly string[]): Promise<void> {
+    const inPlaceOf = keys.map((_id) => ({ q: { _id }, u: { removed_at: new Date() }, upsert: true }));
+    await this.#db.command({ update: "beats", updates: inPlaceOf, ordered: false, writeConcern: FAST });
   }
 
   async findStill(since: string, limit: number): Promise<string[]> {

@@ -9,7 +9,7 @@ import type { StoredBeat } from "../ports.ts";
 import type { HistoryEntry, ListedProject, ListPlace, Queries, SessionFilter, TaskFilter } from "../queries/ports.ts";
 import { BatchedReads } from "./batched-reads.ts";
 import type { MongoBeats } from "./beats.ts";
-import { decodeSession, decodeTask, type SessionDocument, type TaskDocument } from "./codec.ts";
+import { decodeSession, decodeTask, isTombstone, type SessionDocument, type TaskDocument } from "./codec.ts";
 import { databaseOf, type logKey, MAX_SEQ } from "./database.ts";
 import { type Find, findAll } from "./find-all.ts";
 import { inScope, prefixRanges } from "./in-scope.ts";
@@ -51,7 +51,7 @@ export class MongoQueries implements Queries {
   async findTask(projectId: string, sessionId: string, taskId: string): Promise<Task | undefined> {
     const key = taskKey(projectId, sessionId, taskId);
     const found = await readOne<TaskDocument>(this.#models.tasks.collection, key);
-    return found === null ? undefined : decodeTask(found).entity;
+    return found === null || isTombstone(found) ? undefined : decodeTask(found).entity;
   }
 
   async findSessionsById(sessionId: string, scope: ProjectScope, limit: number): Promise<Session[]> {
@@ -72,7 +72,7 @@ export class MongoQueries implements Queries {
       WAIT_MS,
       this.#models.sessions.find({ _id: { $in: [...keys] } }, null, DOCUMENTS).lean<SessionDocument[]>(),
     );
-    return found.map((document) => decodeSession(document).entity);
+    return found.filter(isThere).map((document) => decodeSession(document).entity);
   }
 
   findStill(since: string, limit: number): Promise<string[]> {
@@ -199,7 +199,12 @@ async function readByKeys(
 ): Promise<ReadonlyMap<string, SessionDocument>> {
   const filter = { _id: keys.length === 1 ? keys[0] : { $in: keys } };
   const found = await find<SessionDocument>(collection, { filter, limit: keys.length, ...DOCUMENTS });
-  return new Map(found.map((document) => [document._id, document]));
+  return new Map(found.filter(isThere).map((document) => [document._id, document]));
+}
+
+/** In lists of everything tombstones come last: they have no time. */
+function isThere(document: object): boolean {
+  return !isTombstone(document);
 }
 
 async function readPlan<D extends object>(
@@ -214,7 +219,7 @@ async function readPlan<D extends object>(
     const query = { filter, sort, limit: limit - found.length, ...(hint === undefined ? {} : { hint }), ...DOCUMENTS };
     found.push(...(await within(WAIT_MS, find<D>(collection, query))));
   }
-  return found;
+  return found.filter(isThere);
 }
 
 /** By the driver itself: mongoose's way of asking costs as much as the rest of such a read. */

@@ -194,7 +194,7 @@ export async function checkPast(
   const bounds = { ...BOUNDS, checkpointChanges: 5, snapshotEndedWindowMs: 10 ** 12 } as unknown as typeof BOUNDS;
   const checkpoints = new Checkpoints(bounds);
   for (let seq = logStart - 1; seq <= headSeq; seq++) {
-    const place = { seq, time: "1970-01-02T00:00:00.000Z", epoch, logStart };
+    const place = { seq, time: "1970-01-02T00:00:00.000Z", epoch, logStart, forgottenSeq: 0 };
     const isOver = () => false;
     const built = await buildSnapshotAt(projectId, place, { changeLog, base, checkpoints, isOver, bounds });
     // A crash left the base ahead of the log's start.

@@ -23,6 +23,7 @@ import { RecordedChange } from "../../../shared/rest/changes.ts";
 import { KeyView } from "../../../shared/rest/keys.ts";
 import { DrainProgress } from "../../../shared/rest/operations.ts";
 import { ProjectView } from "../../../shared/rest/projects.ts";
+import { PurgeView } from "../../../shared/rest/purges.ts";
 import { DEFAULT_PAGE, MAX_PAGE, PageParameters, Time, Whole } from "../../../shared/rest/query.ts";
 import { DisplayView, SessionView } from "../../../shared/rest/sessions.ts";
 
@@ -56,6 +57,7 @@ const NAMED = {
   Lease,
   KeyView,
   DrainProgress,
+  PurgeView,
   Problem,
   AckError,
   ErrorCode: ErrorCodeWord,
