@@ -51,7 +51,7 @@ const verdicts: Verdict[] = [];
 const cpuOf = (cpu: Readonly<Record<string, number>>, count: number) =>
   [cpu.hub ?? 0, cpu.mongod ?? 0].map((seconds) => round((seconds / count) * 1_000));
 
-/** How long a list takes where operators ask now and then: a list has its p99 at this load, in turn with all other shapes. */
+// First the load of operators who ask now and then: every shape in turn, at a fixed rate.
 const shapes = listShapes(projects);
 const times = shapes.map((): number[] => []);
 const pages = shapes.map(() => ({ items: [] as number[], failed: 0, next: "" }));
