@@ -155,7 +155,7 @@ export const BOUNDS = {
   pastSnapshotsWaiting: 8,
   /**
    * Of past states one is remembered every so many changes, with so many entities in the whole hub, some 50 MB: to fold a
-   * change takes 12 to 17 µs.
+   * change takes 8 to 17 µs.
    */
   checkpointChanges: 5_000,
   checkpointEntities: 50_000,

@@ -190,11 +190,13 @@ export async function checkPast(
   await checkDocuments(projectId, entries, fresh);
   const { logStart = 1, epoch = "" } = (await projections.readMark(projectId)) ?? {};
   const headSeq = entries.at(-1)?.to_seq ?? 0;
-  const checkpoints = new Checkpoints({ ...BOUNDS, checkpointChanges: 5 } as unknown as typeof BOUNDS);
+  // Whatever has ended is shown, however long ago.
+  const bounds = { ...BOUNDS, checkpointChanges: 5, snapshotEndedWindowMs: 10 ** 12 } as unknown as typeof BOUNDS;
+  const checkpoints = new Checkpoints(bounds);
   for (let seq = logStart - 1; seq <= headSeq; seq++) {
     const place = { seq, time: "1970-01-02T00:00:00.000Z", epoch, logStart, forgottenSeq: 0 };
     const isOver = () => false;
-    const built = await buildSnapshotAt(projectId, place, { changeLog, base, checkpoints, isOver, bounds: BOUNDS });
+    const built = await buildSnapshotAt(projectId, place, { changeLog, base, checkpoints, isOver, bounds });
     // A crash left the base ahead of the log's start.
     if (built === "trimmed") continue;
     if (typeof built === "string") throw new Error(`the state at ${seq} is ${built}, the log begins at ${logStart}`);
