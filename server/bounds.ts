@@ -171,6 +171,19 @@ export const BOUNDS = {
   trimSlowPauseMs: 10_000,
   /** Nothing younger is trimmed: several times `headConfirmedMs`, so that no hub appends where an entry was. */
   trimYoungestMs: 60 * 60_000,
+  /**
+   * The doctor: how long one page of it goes on, the longest pause after a project, entries of a log that are looked at from
+   * its head back, sessions that are compared with the log and among how many last entries they are found, entries of each
+   * that are folded, documents of the base, and how long documents may be behind the log before that is a finding.
+   */
+  doctorMs: 10_000,
+  doctorPauseMs: 200,
+  doctorEntries: 10_000,
+  doctorSessions: 20,
+  doctorSampleEntries: 500,
+  doctorHistoryEntries: 200,
+  doctorBaseDocuments: 1_000,
+  doctorBehindMs: 10_000,
   /** Largest message between hubs; an entry beyond it is not sent, others are told to read the log. */
   fanOutMessageBytes: 1024 * 1024,
   /** Bytes of messages to other hubs that Redis has not taken yet; past it they are dropped, and found in the log. */
