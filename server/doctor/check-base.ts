@@ -1,11 +1,10 @@
-import type { BOUNDS } from "../bounds.ts";
 import type { Base, Projections } from "../ports.ts";
 import { fine, listed, plural, untold, type Verdict, wrong } from "./verdict.ts";
 
 interface Options {
   readonly base: Pick<Base, "readAll">;
   readonly projections: Pick<Projections, "readMark">;
-  readonly bounds: Pick<typeof BOUNDS, "doctorBaseDocuments">;
+  readonly bounds: { readonly doctorBaseDocuments: number };
 }
 
 const WHAT_TO_DO = "base and documents are not of one backup; restore both together: docs/DOCTOR.md, base";

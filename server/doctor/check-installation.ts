@@ -61,7 +61,7 @@ function judgeReplicaSet({ kind, members, arbiters }: ServerFacts): Verdict {
   if (kind === "standalone") {
     return advice("a standalone server: durable, and nothing takes over when it fails", `make it a set: ${RUNBOOK}`);
   }
-  const detail = `a replica set with ${plural(members, "member")} that hold data${arbiters === 0 ? "" : `, ${plural(arbiters, "arbiter")}`}`;
+  const detail = `a replica set of ${plural(members, "member")} with data${arbiters === 0 ? "" : `, ${plural(arbiters, "arbiter")}`}`;
   if (members === 1) return advice(`${detail}: nothing takes over when it fails`, `add two members: ${RUNBOOK}`);
   if (arbiters > 0) return advice(detail, `make arbiters members with data, or acks stop with one: ${RUNBOOK}`);
   return fine(detail);

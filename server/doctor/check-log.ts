@@ -1,4 +1,3 @@
-import type { BOUNDS } from "../bounds.ts";
 import type { Projections } from "../ports.ts";
 import type { EntryOutline, Inspection } from "./ports.ts";
 import { fine, listed, plural, untold, type Verdict, wrong } from "./verdict.ts";
@@ -6,7 +5,7 @@ import { fine, listed, plural, untold, type Verdict, wrong } from "./verdict.ts"
 interface Options {
   readonly inspection: Pick<Inspection, "readOutlinesBack">;
   readonly projections: Pick<Projections, "readMark">;
-  readonly bounds: Pick<typeof BOUNDS, "entriesPerRead" | "doctorEntries">;
+  readonly bounds: { readonly entriesPerRead: number; readonly doctorEntries: number };
 }
 
 const WHAT_TO_DO =

@@ -1,4 +1,3 @@
-import type { BOUNDS } from "../bounds.ts";
 import type { ChangeLog, Clock, Projections } from "../ports.ts";
 import { fine, type Verdict, wrong } from "./verdict.ts";
 
@@ -6,7 +5,7 @@ interface Options {
   readonly changeLog: Pick<ChangeLog, "readHead" | "readAfter">;
   readonly projections: Pick<Projections, "readMark">;
   readonly clock: Pick<Clock, "now">;
-  readonly bounds: Pick<typeof BOUNDS, "doctorBehindMs">;
+  readonly bounds: { readonly doctorBehindMs: number };
 }
 
 const LEFT_BEHIND =

@@ -20,18 +20,26 @@ export interface FamilyEvidence {
   readonly base: Family;
 }
 
+export interface Comparison {
+  /** What base and log lack: making documents anew from them would lose it for good. */
+  readonly gaps: readonly string[];
+  /** In which ways documents are not what base and log make of them. */
+  readonly differences: readonly string[];
+}
+
 type AnyRecord = SessionRecord | TaskRecord;
 
 /** Stands for the session among the ids of its tasks. */
 const SESSION = "";
 
 /**
- * Says in which ways documents are not what the log makes of them. Each document is compared with the fold up to the very
- * change that it names as its last one, so it does not matter what is committed meanwhile. Names fields, never their content.
+ * Each document is compared with the fold of the log up to the very change that it names as its last one, so it does not
+ * matter what is committed meanwhile. Findings name fields, never their content.
  */
-export function compareFamily({ projectedSeq, documents, changes, isWhole, base }: FamilyEvidence): string[] {
+export function compareFamily({ projectedSeq, documents, changes, isWhole, base }: FamilyEvidence): Comparison {
   const folded = isWhole ? copyOf(base) : new Family();
-  const findings: string[] = [];
+  const gaps: string[] = [];
+  const differences: string[] = [];
   const compared = new Set<string>();
   /** Seqs of the changes that touched an entity; a session is touched by those of its tasks. */
   const touched = new Map<string, number[]>();
@@ -39,14 +47,14 @@ export function compareFamily({ projectedSeq, documents, changes, isWhole, base 
     const [document, record] = [recordOf(documents, id), recordOf(folded, id)];
     if (document === undefined || document.appliedSeq !== record?.appliedSeq || compared.has(id)) return;
     compared.add(id);
-    const fields = differences(document, record, isWhole);
-    if (fields.length > 0) findings.push(`${named(id)} is not what the log says: ${fields.join(", ")}`);
+    const fields = differingFields(document, record, isWhole);
+    if (fields.length > 0) differences.push(`${named(id)} is not what the log says: ${fields.join(", ")}`);
   };
   for (const id of idsOf(folded)) compare(id);
   for (const { change, at } of changes) {
     const id = change.kind === "session" ? SESSION : change.id;
     const gap = gapBefore(change, recordOf(folded, id), isWhole);
-    if (gap !== undefined) findings.push(`change ${change.seq} of ${named(id)} ${gap}`);
+    if (gap !== undefined) gaps.push(`change ${change.seq} of ${named(id)} ${gap}`);
     foldChange(folded, change, at);
     for (const one of new Set([SESSION, id])) {
       const seqs = touched.get(one) ?? [];
@@ -59,30 +67,38 @@ export function compareFamily({ projectedSeq, documents, changes, isWhole, base 
     const [document, record] = [recordOf(documents, id), recordOf(folded, id)];
     const seqs = touched.get(id) ?? [];
     if (document === undefined) {
-      if (record !== undefined && record.appliedSeq <= projectedSeq) findings.push(`${named(id)} has no document`);
+      if (record !== undefined && record.appliedSeq <= projectedSeq) differences.push(`${named(id)} has no document`);
       continue;
     }
     const { appliedSeq } = document;
     const due = [...(isWhole ? [recordOf(base, id)?.appliedSeq ?? 0] : []), ...seqs];
     const missed = due.find((seq) => seq > appliedSeq && seq <= projectedSeq);
-    if (missed !== undefined) findings.push(`${named(id)} lacks change ${missed}, its document ends at ${appliedSeq}`);
-    else if (!compared.has(id)) findings.push(...judgeUnfolded(id, document, seqs, changes, isWhole));
+    if (missed !== undefined) {
+      differences.push(`${named(id)} lacks change ${missed}, its document ends at ${appliedSeq}`);
+    } else if (!compared.has(id)) {
+      gaps.push(...unknownToLog(id, document, seqs, isWhole));
+      differences.push(...unlikeLog(id, document, seqs, changes));
+    }
   }
-  return findings;
+  return { gaps, differences };
 }
 
-/** Of a document that could not be compared whole: the fold did not reach it, or has no state to begin with. */
-function judgeUnfolded(
+/** Of a document that could not be compared: what it says of itself is newer than the log, or stands nowhere. */
+function unknownToLog(id: string, { appliedSeq }: AnyRecord, seqs: readonly number[], isWhole: boolean): string[] {
+  const last = seqs.at(-1);
+  if (last === undefined) return isWhole ? [`${named(id)} is neither in the log nor in the base`] : [];
+  return appliedSeq > last ? [`${named(id)} holds change ${appliedSeq}, which the log does not have`] : [];
+}
+
+/** Likewise, where the changes that were read have no whole state to begin with: its version alone. */
+function unlikeLog(
   id: string,
   { appliedSeq, entity }: AnyRecord,
   seqs: readonly number[],
   changes: readonly DatedChange[],
-  isWhole: boolean,
 ): string[] {
-  const [first, last] = [seqs[0], seqs.at(-1)];
-  if (last === undefined) return isWhole ? [`${named(id)} is neither in the log nor in the base`] : [];
-  if (appliedSeq > last) return [`${named(id)} holds change ${appliedSeq}, which the log does not have`];
-  if (appliedSeq < (first ?? 0)) return [];
+  const [first = 0, last = 0] = [seqs[0], seqs.at(-1)];
+  if (appliedSeq < first || appliedSeq > last) return [];
   if (!seqs.includes(appliedSeq)) return [`${named(id)} names change ${appliedSeq}, which is not one of its own`];
   const isOwn = ({ kind, id: changed }: LogChange) => (kind === "session" ? SESSION : changed) === id;
   const own = changes.findLast(({ change }) => change.seq <= appliedSeq && isOwn(change))?.change;
@@ -102,14 +118,17 @@ function gapBefore(change: LogChange, before: AnyRecord | undefined, isWhole: bo
 }
 
 /** `isWhole`: what is folded of ops began at the beginning. */
-function differences(document: AnyRecord, record: AnyRecord, isWhole: boolean): string[] {
+function differingFields(document: AnyRecord, record: AnyRecord, isWhole: boolean): string[] {
   const [kept, told] = [flat(document, isWhole), flat(record, isWhole)];
   const names = new Set([...Object.keys(kept), ...Object.keys(told)]);
   return [...names].filter((name) => !isDeepStrictEqual(kept[name], told[name])).toSorted();
 }
 
-function flat({ entity, appliedSeq: _, ...marks }: AnyRecord, withMarks: boolean): Record<string, unknown> {
-  return { ...entity, ...(withMarks ? marks : {}) };
+/** As it stands in the document. */
+function flat(record: AnyRecord, withMarks: boolean): Record<string, unknown> {
+  if (!withMarks) return { ...record.entity };
+  const ops = "lastOp" in record ? { last_op: record.lastOp, last_op_seq: record.lastOpSeq } : {};
+  return { ...record.entity, ...ops, edit_version: record.editVersion };
 }
 
 function copyOf(family: Family): Family {

@@ -14,7 +14,7 @@ import { checkInstallation } from "./check-installation.ts";
 import { checkLog } from "./check-log.ts";
 import { checkProjection } from "./check-projection.ts";
 import type { Inspection } from "./ports.ts";
-import type { Verdict } from "./verdict.ts";
+import { untold, type Verdict } from "./verdict.ts";
 
 type Installation = Parameters<typeof checkInstallation>[0];
 
@@ -41,6 +41,7 @@ export interface Examination {
 
 type ProjectCheck = (typeof PROJECT_CHECKS)[number];
 
+const LOG_IS_WRONG = untold("the log is not whole, so documents are not compared with it");
 const BUSY = { ...refuse("OVERLOADED", "the doctor is at work for somebody else; try again"), retry_after_ms: 1_000 };
 
 /**
@@ -95,10 +96,12 @@ export class Doctor {
     const { clock, bounds } = this.#options;
     const options = this.#options;
     const begun = clock.monotonic();
+    const log = await checkLog(project_id, options, isOver);
     const steps: Readonly<Record<ProjectCheck, () => Promise<Verdict>>> = {
-      log: () => checkLog(project_id, options, isOver),
+      log: async () => log,
       projection: () => checkProjection(project_id, options),
-      documents: () => checkDocuments(project_id, options, isOver),
+      // Of a log with a hole documents cannot but differ, and may be the only copy of what is gone.
+      documents: async () => (log.ok === false ? LOG_IS_WRONG : checkDocuments(project_id, options, isOver)),
       base: () => checkBase(project_id, options, isOver),
       counts: () => checkCounts(project_id, options, isOver),
     };

@@ -1,14 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { EntryDocument, SessionDocument, TaskDocument } from "../../server/mongo/codec.ts";
-import type { Check } from "../../shared/rest/doctor.ts";
-import { INSTALLATION_CHECKS, PROJECT_CHECKS } from "../../shared/rest/doctor.ts";
+import { type Check, INSTALLATION_CHECKS, PROJECT_CHECKS } from "../../shared/rest/doctor.ts";
 import { runCli } from "../support/cli.ts";
 import { eventually } from "../support/eventually.ts";
-import { makeKey } from "../support/keys.ts";
 import { type Database, openDatabase } from "../support/log-check.ts";
-import { metricsOf, rest } from "../support/rest.ts";
+import { rest } from "../support/rest.ts";
 import { Stage, type TestHub } from "../support/test-hub.ts";
 import { agent, type Json } from "../support/wire.ts";
+
+/** What is written down from time to time is written at once. */
+const QUICK = { bounds: { countsSaveMs: 50, raiseProjectedMs: 50 } };
 
 const stage = new Stage();
 let uri: string;
@@ -17,135 +18,177 @@ let database: Database;
 
 beforeAll(async () => {
   uri = stage.database().uri;
-  // As if everything were older than it is: what waits for its documents is a finding at once.
-  hub = await stage.hub({ uri, overrides: { bounds: { doctorBehindMs: -60_000 } } });
+  hub = await stage.hub({ uri, overrides: QUICK });
   database = await openDatabase(stage, uri);
 });
 afterAll(stage.clear);
 
-/** A project with a log of several entries, in order and with nothing under way. */
-async function filledProject(projectId: string): Promise<void> {
+const named = (name: string) => database.db.collection<{ _id: string }>(name);
+const sessions = (name = "sessions") => database.db.collection<SessionDocument>(name);
+const tasks = () => database.db.collection<TaskDocument>("tasks");
+const log = () => database.db.collection<EntryDocument>("log");
+const key = (p: string, s: number) => ({ _id: { p, s } }) as object;
+
+/** A project with 5 entries, 7 changes, sessions a (with tasks t and u) and b, and with nothing under way. */
+async function fill(projectId: string): Promise<void> {
   const wire = await agent(stage, hub);
-  const { incarnation } = await wire.askOk("session:open", { session_id: "a", project_id: projectId, machine_id: "m" });
-  const publish = { session_id: "a", incarnation };
-  await wire.askOk("changes:publish", {
-    ...publish,
-    op: 1,
-    changes: [
-      { kind: "session", status: "IDLE", metadata: { step: 1 } },
-      { kind: "task", task_id: "t", title: "T" },
-      { kind: "task", task_id: "u", title: "U" },
-    ],
-  });
-  await wire.askOk("changes:publish", {
-    ...publish,
-    op: 2,
-    changes: [{ kind: "task", task_id: "t", status: "IN_PROGRESS" }],
-  });
+  const open = await wire.askOk("session:open", { session_id: "a", project_id: projectId, machine_id: "m" });
+  const publish = { session_id: "a", incarnation: open.incarnation };
+  const changes = [
+    { kind: "session", status: "IDLE", metadata: { step: 1 } },
+    { kind: "task", task_id: "t", title: "T" },
+    { kind: "task", task_id: "u", title: "U" },
+  ];
+  await wire.askOk("changes:publish", { ...publish, op: 1, changes });
+  const progress = [{ kind: "task", task_id: "t", status: "IN_PROGRESS" }];
+  await wire.askOk("changes:publish", { ...publish, op: 2, changes: progress });
   await wire.askOk("session:close", { ...publish, op: 3, status: "COMPLETED" });
   await rest(hub, "POST /sessions", { body: { session_id: "b", project_id: projectId, machine_id: "m" } });
-  const { seq } = (await rest(hub, `GET /projects/${projectId}`)).body;
   await eventually("documents and counts are written down", async () => {
-    const project = await database.db.collection<Json>("projects").findOne({ _id: projectId });
-    const counts = await database.db.collection<Json>("counts").findOne({ _id: projectId });
-    return project?.projected_seq === seq && counts?.seq === seq;
+    const project = await named("projects").findOne({ _id: projectId });
+    const counts = await named("counts").findOne({ _id: projectId });
+    return project !== null && "projected_seq" in project && project.projected_seq === 7 && counts !== null;
   });
 }
 
-async function doctor(query: string): Promise<Json> {
+async function doctor(query = ""): Promise<Json> {
   const { status, body } = await rest(hub, `GET /admin/doctor?${query}`);
   expect(status, JSON.stringify(body)).toBe(200);
   return body;
 }
 
-async function findings(projectId: string): Promise<Check[]> {
-  const { checks } = await doctor(`project_id=${projectId}`);
-  return checks.filter(({ ok }: Check) => ok !== true);
-}
-
-const log = () => database.db.collection<EntryDocument>("log");
-const sessions = (name = "sessions") => database.db.collection<SessionDocument>(name);
-const tasks = () => database.db.collection<TaskDocument>("tasks");
+const cli = (...args: string[]) =>
+  runCli(["doctor", ...args], { env: { STATE_HUB_URL: hub.url, STATE_HUB_KEY: hub.key } });
 
 describe("GET /admin/doctor", () => {
-  test("[R154] [R155] nothing is wrong: every check has its say about the installation and the project", async () => {
-    await filledProject("healthy");
+  test("[R154] [R155] nothing is wrong: every check says so of the installation and the project", async () => {
+    await fill("healthy");
     const report = await doctor("project_id=healthy");
-    expect(report.checks.map(({ name }: Check) => name)).toEqual([...INSTALLATION_CHECKS, ...PROJECT_CHECKS]);
     expect(report).toMatchObject({ ok: true, projects: 1 });
-    const details = Object.fromEntries(report.checks.map(({ name, detail }: Check) => [name, detail]));
-    expect(details).toMatchObject({
+    expect(report.checks.map(({ name }: Check) => name)).toEqual([...INSTALLATION_CHECKS, ...PROJECT_CHECKS]);
+    expect(Object.fromEntries(report.checks.map(({ name, detail }: Check) => [name, detail]))).toMatchObject({
       mongodb: expect.stringMatching(/^MongoDB \d+\.\d+\.\d+ answers in [\d.]+ ms$/),
       redis: "none is configured, and none is needed for one hub",
+      indexes: "every index of this release is there",
+      hubs: "1 hub alive",
       log: "5 entries without a hole, all that there are",
       projection: "documents hold changes up to 7 of 7",
       documents: "2 sessions that changed last and their tasks are as the log says",
       base: "nothing was trimmed yet",
       counts: "2 sessions looked at, counts agree",
     });
-    expect((await doctor("project_id=nobody")).ok).toBe(true);
+    expect(await doctor("project_id=nobody")).toMatchObject({ ok: true });
   });
 
-  test.each<[name: string, damage: (projectId: string) => Promise<unknown>, finding: RegExp]>([
-    ["log", (id) => log().deleteOne({ _id: { p: id, s: 2 } } as object), /^changes 2 to 4 are missing$/],
-    ["log", (id) => log().deleteOne({ _id: { p: id, s: 1 } } as object), /^changes 1 to 1 are missing$/],
-    [
-      "log",
-      (id) => log().updateOne({ _id: { p: id, s: 6 } } as object, { $set: { epoch: "0000000000000000" } }),
-      /entry 6 is of another epoch/,
-    ],
+  test.each<[name: string, finding: RegExp, damage: (id: string) => Promise<unknown>]>([
+    ["log", /^changes 2 to 4 are missing$/, (id) => log().deleteOne(key(id, 2))],
+    ["log", /^change 1 is missing$/, (id) => log().deleteOne(key(id, 1))],
+    ["log", /entry 6 is of another epoch/, (id) => log().updateOne(key(id, 6), { $set: { epoch: "0".repeat(16) } })],
     [
       "documents",
-      (id) => sessions().updateOne({ _id: `${id}/a` }, { $set: { "metadata.step": 2, environment: "other" } }),
       /^a: the session is not what the log says: environment, metadata$/,
+      (id) => sessions().updateOne({ _id: `${id}/a` }, { $set: { "metadata.step": 2, environment: "other" } }),
     ],
     [
       "documents",
-      (id) => tasks().updateOne({ _id: `${id}/a/t` }, { $set: { version: 1, applied_seq: 3 } }),
-      /^a: task t .* lacks change 5, its document ends at 3$/,
+      /^a: task t lacks change 5, its document ends at 3$/,
+      (id) => tasks().updateOne({ _id: `${id}/a/t` }, [{ $set: EARLIER_TASK }]),
     ],
-    ["documents", (id) => tasks().deleteOne({ _id: `${id}/a/u` }), /^a: task u has no document$/],
-    [
-      "documents",
-      (id) => tasks().updateOne({ _id: `${id}/a/u` }, { $set: { applied_seq: 40 } }),
-      /^a: task u holds change 40, which the log does not have$/,
-    ],
+    ["documents", /^a: task u has no document$/, (id) => tasks().deleteOne({ _id: `${id}/a/u` })],
     [
       "counts",
-      (id) =>
-        database.db.collection<Json>("counts").updateOne({ _id: id }, { $inc: { "counts.ACTIVE/unmonitored": 1 } }),
       /^ACTIVE\/unmonitored: the row in `counts` says 2, there are 1$/,
+      (id) => named("counts").updateOne({ _id: id }, { $inc: { "counts.ACTIVE/unmonitored": 1 } }),
     ],
     [
       "projection",
-      (id) => database.db.collection<Json>("projects").updateOne({ _id: id }, { $set: { projected_seq: 99 } }),
       /^documents hold changes up to 99, the log ends at 7$/,
+      (id) => named("projects").updateOne({ _id: id }, { $set: { projected_seq: 99 } }),
     ],
     [
       "base",
-      async (id) => {
-        const document = await sessions().findOne({ _id: `${id}/b` });
-        await sessions("base_sessions").insertOne({
-          ...(document as SessionDocument),
-          _id: `${id}/z`,
-          session_id: "z",
-          applied_seq: 9,
-        });
-      },
       /^session z is at change 9, documents at 7$/,
+      async (id) => {
+        const { _id, ...document } = (await sessions().findOne({ _id: `${id}/b` })) as SessionDocument;
+        const ahead = { ...document, _id: `${id}/z`, session_id: "z", applied_seq: 9 };
+        await sessions("base_sessions").insertOne(ahead);
+      },
     ],
-  ])("[R156] %s: damage is found, and nothing else is (%#)", async (name, damage, finding) => {
-    const projectId = `damaged-${damageNumber++}`;
-    await filledProject(projectId);
-    await damage(projectId);
-    const found = await findings(projectId);
-    // A hole in the log is also missed where documents are compared with it.
-    const others = name === "log" ? found.filter((check) => check.name === "log") : found;
-    expect(others).toMatchObject([{ name, project_id: projectId, ok: false, detail: expect.stringMatching(finding) }]);
-    expect(others[0]?.what_to_do).toContain(`docs/DOCTOR.md, ${name}`);
-    expect(await doctor(`project_id=${projectId}`)).toMatchObject({ ok: false });
+  ])("[R156] damage is found, and nothing else: %s, %s", async (name, finding, damage) => {
+    const id = `damaged-${damaged++}`;
+    await fill(id);
+    await damage(id);
+    const { ok, checks } = await doctor(`project_id=${id}`);
+    expect(ok).toBe(false);
+    const wrong = checks.filter((check: Check) => check.ok === false);
+    expect(wrong).toEqual([
+      {
+        ...{ name, project_id: id, ok: false, detail: expect.stringMatching(finding) },
+        what_to_do: expect.stringContaining(`docs/DOCTOR.md, ${name}`),
+      },
+    ]);
+  });
+
+  test("[R154] all projects, page by page; one asker at a time", async () => {
+    await fill("zebra");
+    const seen: string[] = [];
+    let page = await doctor("limit=2");
+    expect(page.checks.slice(0, INSTALLATION_CHECKS.length).map(({ name }: Check) => name)).toEqual(
+      INSTALLATION_CHECKS,
+    );
+    for (;;) {
+      const ids = page.checks.flatMap(({ project_id }: Check) => project_id ?? []);
+      seen.push(...new Set<string>(ids));
+      if (page.next_cursor === undefined) break;
+      expect(page.projects).toBe(2);
+      page = await doctor(`limit=2&cursor=${page.next_cursor}`);
+      expect(page.checks[0].project_id).toBeDefined();
+    }
+    expect(seen).toEqual(await log().distinct("_id.p"));
+    expect(seen).toContain("zebra");
+
+    const answers = await Promise.all([1, 2].map(() => rest(hub, "GET /admin/doctor")));
+    expect(answers.map(({ status }) => status).toSorted()).toEqual([200, 503]);
+    expect(answers.find(({ status }) => status === 503)?.body).toMatchObject({ code: "OVERLOADED" });
+    expect((await rest(hub, "GET /admin/doctor?limit=101")).status).toBe(400);
+    expect((await rest(hub, "GET /admin/doctor?cursor=x")).status).toBe(400);
+  });
+
+  test("[R158] state-hub doctor shows what somebody has to read, and ends with 1 when something is wrong", async () => {
+    const all = await cli();
+    expect(all.code).toBe(1);
+    expect(all.stdout).toMatch(/^ok {6}mongodb: MongoDB /);
+    expect(all.stdout).toMatch(/^WRONG {3}damaged-0 log: changes 2 to 4 are missing\n {8}→ .*docs\/DOCTOR.md, log$/m);
+    expect(all.stdout).not.toContain("healthy");
+    expect(all.stderr).toMatch(/projects looked at, something is wrong\n$/);
+    const one = await cli("--project", "healthy");
+    expect(one).toMatchObject({ code: 0, stderr: "state-hub: 1 project looked at, nothing is wrong\n" });
+    expect(one.stdout).toMatch(/^ok {6}healthy counts: 2 sessions looked at, counts agree$/m);
+    const json = await cli("--project", "damaged-0", "--json");
+    expect(json.code).toBe(1);
+    expect(JSON.parse(json.stdout)).toMatchObject({ ok: false, projects: 1, checks: expect.any(Array) });
   });
 });
 
-let damageNumber = 0;
-void [runCli, metricsOf, makeKey];
+let damaged = 0;
+const EARLIER_TASK = {
+  ...{ version: 1, seq: 3, applied_seq: 3, edit_version: 1 },
+  ...{ status: "PENDING", updated_at: "$created_at" },
+};
+
+/** Steps of docs/DOCTOR.md. */
+test("[R156] what the runbooks say mends documents and counts", async () => {
+  await fill("mended");
+  await sessions().updateOne({ _id: "mended/a" }, { $set: { environment: "other" } });
+  await tasks().deleteOne({ _id: "mended/a/u" });
+  await named("counts").updateOne({ _id: "mended" }, { $inc: { "counts.ACTIVE/unmonitored": 1 } });
+  expect(await doctor("project_id=mended")).toMatchObject({ ok: false });
+  await hub.stop();
+  await sessions().deleteOne({ _id: "mended/a" });
+  await tasks().deleteMany({ _id: /^mended\/a\// });
+  await named("projects").updateOne({ _id: "mended" }, { $set: { projected_seq: 0 } });
+  await named("counts").deleteOne({ _id: "mended" });
+  hub = await stage.hub({ uri, key: hub.key, overrides: QUICK });
+  const { ok, checks } = await doctor("project_id=mended");
+  expect(ok, JSON.stringify(checks)).toBe(true);
+});

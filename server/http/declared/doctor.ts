@@ -23,7 +23,7 @@ export const DOCTOR = declare({
           {
             name: "replica_set",
             ok: true,
-            detail: "a replica set with 1 member that hold data: nothing takes over when it fails",
+            detail: "a replica set of 1 member with data: nothing takes over when it fails",
             what_to_do: "add two members: docs/DOCTOR.md, replica_set",
           },
           {
