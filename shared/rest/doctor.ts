@@ -15,12 +15,14 @@ export const INSTALLATION_CHECKS = [
 export const PROJECT_CHECKS = ["log", "projection", "documents", "base", "counts"] as const;
 
 /** Projects of one page: each costs a good second where it is large. */
-const MOST_PROJECTS = 100;
-const DEFAULT_PROJECTS = 20;
+export const MOST_PROJECTS = 100;
+export const DEFAULT_PROJECTS = 20;
+
+export const ProjectsLimit = Whole.pipe(z.int().min(1).max(MOST_PROJECTS)).default(DEFAULT_PROJECTS);
 
 export const DoctorQuery = z.object({
   project_id: Id.optional(),
-  limit: Whole.pipe(z.int().min(1).max(MOST_PROJECTS)).default(DEFAULT_PROJECTS),
+  limit: ProjectsLimit,
   cursor: z.string().min(1).max(1_024).optional(),
 });
 

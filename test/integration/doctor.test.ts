@@ -61,7 +61,7 @@ const cli = (...args: string[]) =>
   runCli(["doctor", ...args], { env: { STATE_HUB_URL: hub.url, STATE_HUB_KEY: hub.key } });
 
 describe("GET /admin/doctor", () => {
-  test("[R154] [R155] nothing is wrong: every check says so of the installation and the project", async () => {
+  test("[R153] [R154] nothing is wrong: every check says so of the installation and the project", async () => {
     await fill("healthy");
     const report = await doctor("project_id=healthy");
     expect(report).toMatchObject({ ok: true, projects: 1 });
@@ -114,7 +114,7 @@ describe("GET /admin/doctor", () => {
         await sessions("base_sessions").insertOne(ahead);
       },
     ],
-  ])("[R156] damage is found, and nothing else: %s, %s", async (name, finding, damage) => {
+  ])("[R155] damage is found, and nothing else: %s, %s", async (name, finding, damage) => {
     const id = `damaged-${damaged++}`;
     await fill(id);
     await damage(id);
@@ -129,7 +129,7 @@ describe("GET /admin/doctor", () => {
     ]);
   });
 
-  test("[R154] all projects, page by page; one asker at a time", async () => {
+  test("[R153] all projects, page by page; one asker at a time", async () => {
     await fill("zebra");
     const seen: string[] = [];
     let page = await doctor("limit=2");
@@ -154,7 +154,7 @@ describe("GET /admin/doctor", () => {
     expect((await rest(hub, "GET /admin/doctor?cursor=x")).status).toBe(400);
   });
 
-  test("[R158] state-hub doctor shows what somebody has to read, and ends with 1 when something is wrong", async () => {
+  test("[R153] state-hub doctor shows what somebody has to read, and ends with 1 when something is wrong", async () => {
     const all = await cli();
     expect(all.code).toBe(1);
     expect(all.stdout).toMatch(/^ok {6}mongodb: MongoDB /);
@@ -177,7 +177,7 @@ const EARLIER_TASK = {
 };
 
 /** Steps of docs/DOCTOR.md. */
-test("[R156] what the runbooks say mends documents and counts", async () => {
+test("[R155] what the runbooks say mends documents and counts", async () => {
   await fill("mended");
   await sessions().updateOne({ _id: "mended/a" }, { $set: { environment: "other" } });
   await tasks().deleteOne({ _id: "mended/a/u" });

@@ -50,7 +50,7 @@ function withTask(family: Family, over: Partial<TaskRecord> & { readonly version
   return family;
 }
 
-describe("[R156] a family is what the log makes of it", () => {
+describe("[R155] a family is what the log makes of it", () => {
   test("at the head, behind the head as far as the mark allows, and after a trim", () => {
     expect(compare()).toEqual([]);
     for (const seq of [4, 5, 6, 7]) expect(compare({ documents: familyAt(seq), projectedSeq: seq })).toEqual([]);
@@ -108,7 +108,7 @@ describe("[R156] a family is what the log makes of it", () => {
   });
 });
 
-describe("[R156] the log and its projection", () => {
+describe("[R155] the log and its projection", () => {
   const mark =
     (over: Partial<ProjectMark> = {}) =>
     async () => ({ epoch: "e", projectedSeq: 9, logStart: 1, ...over });
