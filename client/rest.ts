@@ -213,7 +213,7 @@ export class RestClient {
     return this.#ask({ method: "POST", path: ["admin", "log-level"], body: wish });
   }
 
-  /** One page; with its `next_cursor` as `cursor` the next. It may take ten seconds. */
+  /** One page; with its `next_cursor` as `cursor` the next. It may take 20 seconds. */
   runDoctor(query: Query<typeof DoctorQuery> & { readonly cursor?: string } = {}): Promise<DoctorReport> {
     return this.#ask({ path: ["admin", "doctor"], query });
   }

@@ -67,11 +67,11 @@ export class ProjectCounts {
     return loading;
   }
 
-  /** Looks at every session and compares; undefined when it is over before, or the project moves too fast to tell. */
-  async check(project: Project, isOver: () => boolean = () => false): Promise<CountCheck | undefined> {
+  /** Looks at every session and compares; undefined when `goOn` says no, or the project moves too fast to tell. */
+  async check(project: Project, goOn?: () => Promise<boolean>): Promise<CountCheck | undefined> {
     const held = await this.of(project);
     const stored = await this.#readWritten(project);
-    const fresh = await recount(project.id, this.#options, isOver);
+    const fresh = await recount(project.id, this.#options, goOn);
     let counts = [held, fresh, stored];
     // What the second round has to move over is in memory: all of them end in one turn, at one head.
     for (let round = 0; round < 2; round++) {

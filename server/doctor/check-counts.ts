@@ -1,11 +1,15 @@
 import type { CountCheck, ProjectCounts } from "../counting/project-counts.ts";
 import type { Counts } from "../domain/standing.ts";
+import type { Clock } from "../ports.ts";
+import { pause } from "../timing.ts";
 import type { Projects } from "../writer/projects.ts";
 import { fine, listed, plural, untold, type Verdict, wrong } from "./verdict.ts";
 
 interface Options {
   readonly projects: Pick<Projects, "get" | "catchUp">;
   readonly projectCounts: Pick<ProjectCounts, "check">;
+  readonly clock: Pick<Clock, "monotonic">;
+  readonly bounds: { readonly doctorPauseMs: number };
 }
 
 /** A project in which much happens may move on between two looks. */
@@ -16,13 +20,20 @@ const WHAT_TO_DO = "stop all hubs, delete the project's row in `counts`, start t
 /** What is counted change by change is what there is when every session is looked at. */
 export async function checkCounts(
   projectId: string,
-  { projects, projectCounts }: Options,
+  { projects, projectCounts, clock, bounds }: Options,
   isOver: () => boolean,
 ): Promise<Verdict> {
+  let since = clock.monotonic();
+  // The hub has other things to do.
+  const goOn = async () => {
+    await pause(Math.min(clock.monotonic() - since, bounds.doctorPauseMs));
+    since = clock.monotonic();
+    return !isOver();
+  };
   for (let attempt = 0; attempt < ATTEMPTS && !isOver(); attempt++) {
     const project = await projects.get(projectId);
     await projects.catchUp(project);
-    const check = await projectCounts.check(project, isOver);
+    const check = await projectCounts.check(project, goOn);
     if (check !== undefined) return judge(check);
   }
   return untold(

@@ -1,4 +1,4 @@
-import type { Check } from "../../shared/rest/doctor.ts";
+import { type Check, INSTALLATION_CHECKS } from "../../shared/rest/doctor.ts";
 import type { HubView } from "../../shared/rest/operations.ts";
 import type { FanOut } from "../ports.ts";
 import type { Inspection, ServerFacts } from "./ports.ts";
@@ -11,6 +11,7 @@ interface Options {
   readonly listHubs: () => Promise<readonly HubView[]>;
 }
 
+const AWAY = "MongoDB does not answer";
 const LEAST_MAJOR = 6;
 /** A round trip inside one data centre takes a millisecond; each publish waits for one at least. */
 const SLOW_PING_MS = 50;
@@ -18,17 +19,11 @@ const SLOW_PING_MS = 50;
 const MAJORITY_LAG_MS = 4_000;
 const CLOCK_OFFSET_MS = 1_000;
 
-const SERVER_CHECKS = ["replica_set", "write_concern", "indexes", "clock", "hubs"] as const;
-
 /** What the hub stands on. Of a MongoDB that does not answer nothing more is asked. */
 export async function checkInstallation(options: Options): Promise<Check[]> {
   const { inspection, health, fanOut } = options;
   const pingMs = await health.ping();
-  if (pingMs === undefined) {
-    const away = wrong("MongoDB does not answer", "see that it runs and has a primary: docs/DOCTOR.md, mongodb");
-    const skipped = SERVER_CHECKS.map((name) => ({ name, ...untold("MongoDB does not answer") }));
-    return [{ name: "mongodb", ...away }, { name: "redis", ...judgeRedis(fanOut, undefined) }, ...skipped];
-  }
+  if (pingMs === undefined) return judgeAway(fanOut);
   const [server, missing, offsetMs, hubs] = await Promise.all([
     inspection.readServer(),
     inspection.findMissingIndexes(),
@@ -44,6 +39,14 @@ export async function checkInstallation(options: Options): Promise<Check[]> {
     { name: "clock", ...judgeClock(offsetMs) },
     { name: "hubs", ...judgeHubs(hubs) },
   ];
+}
+
+function judgeAway(fanOut: Options["fanOut"]): Check[] {
+  return INSTALLATION_CHECKS.map((name) => {
+    if (name === "mongodb")
+      return { name, ...wrong(AWAY, "see that it runs and has a primary: docs/DOCTOR.md, mongodb") };
+    return name === "redis" ? { name, ...judgeRedis(fanOut, []) } : { name, ...untold(AWAY) };
+  });
 }
 
 function judgeMongodb({ version }: ServerFacts, pingMs: number): Verdict {
@@ -82,14 +85,14 @@ function judgeIndexes(missing: readonly string[]): Verdict {
   return wrong(`missing: ${listed(missing)}`, "build them in mongosh: docs/DOCTOR.md, indexes");
 }
 
-function judgeRedis({ state, trouble }: Options["fanOut"], hubs: readonly HubView[] | undefined): Verdict {
+function judgeRedis({ state, trouble }: Options["fanOut"], hubs: readonly HubView[]): Verdict {
   const RUNBOOK = "docs/DOCTOR.md, redis";
   if (state.mode === "live") return fine("brings other hubs' changes at once");
   if (state.mode === "degraded") {
     const why = trouble === undefined ? state.reason : `${state.reason} (${trouble})`;
     return wrong(`away: ${why}; other hubs' changes come up to a second late`, `see to it: ${RUNBOOK}`);
   }
-  const living = (hubs ?? []).filter(({ state: one }) => one === "alive").length;
+  const living = hubs.filter(({ state: one }) => one === "alive").length;
   if (living < 2) return fine("none is configured, and none is needed for one hub");
   return advice(`none is configured: ${living} hubs hear of each other by polling`, `set REDIS_URL: ${RUNBOOK}`);
 }

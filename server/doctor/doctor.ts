@@ -69,7 +69,7 @@ export class Doctor {
 
   async #examine(wish: Wish): Promise<Examination> {
     const { clock, bounds } = this.#options;
-    const until = clock.monotonic() + bounds.doctorMs;
+    const until = clock.monotonic() + ("projectId" in wish ? bounds.doctorProjectMs : bounds.doctorMs);
     const isOver = () => clock.monotonic() >= until;
     const isFirst = "projectId" in wish || wish.afterId === undefined;
     const checks = isFirst ? await checkInstallation(this.#options) : [];

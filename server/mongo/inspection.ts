@@ -13,6 +13,8 @@ interface Hello {
   readonly lastWrite?: { readonly lastWriteDate?: Date; readonly majorityWriteDate?: Date };
 }
 
+const ENTRIES_PER_READ = 20;
+
 /** What the doctor asks of MongoDB; reads alone. */
 export class MongoInspection implements Inspection {
   readonly #db: mongo.Db;
@@ -85,16 +87,23 @@ export class MongoInspection implements Inspection {
     return found.map(({ _id, to_seq, epoch }) => ({ from_seq: _id.s, to_seq, epoch }));
   }
 
+  /** A few entries at a time: each may hold a thousand changes, and the last ones nearly always name enough sessions. */
   async findRecentSessions(projectId: string, entries: number, limit: number): Promise<string[]> {
-    const found = await this.#log
-      .find(
-        { _id: { $gte: logKey(projectId, 0), $lt: logKey(projectId, MAX_SEQ) } },
-        { projection: { "changes.session_id": 1 } },
-      )
-      .sort({ _id: -1 })
-      .limit(entries)
-      .toArray();
-    const ids = new Set(found.flatMap(({ changes }) => changes.map(({ session_id }) => session_id)));
+    const ids = new Set<string>();
+    let before = MAX_SEQ;
+    for (let read = 0; read < entries && ids.size < limit; read += ENTRIES_PER_READ) {
+      const found = await this.#log
+        .aggregate<{ _id: EntryDocument["_id"]; ids: string[] }>([
+          { $match: { _id: { $gte: logKey(projectId, 0), $lt: logKey(projectId, before) } } },
+          { $sort: { _id: -1 } },
+          { $limit: ENTRIES_PER_READ },
+          { $project: { ids: { $setUnion: "$changes.session_id" } } },
+        ])
+        .toArray();
+      for (const entry of found) for (const id of entry.ids) ids.add(id);
+      before = found.at(-1)?._id.s ?? 0;
+      if (found.length < ENTRIES_PER_READ) break;
+    }
     return [...ids].slice(0, limit);
   }
 }

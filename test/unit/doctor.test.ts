@@ -1,10 +1,14 @@
 import { describe, expect, test } from "vitest";
+import { checkInstallation } from "../../server/doctor/check-installation.ts";
 import { checkLog } from "../../server/doctor/check-log.ts";
 import { checkProjection } from "../../server/doctor/check-projection.ts";
 import { compareFamily, type FamilyEvidence } from "../../server/doctor/compare-family.ts";
+import type { ServerFacts } from "../../server/doctor/ports.ts";
 import { foldChange } from "../../server/domain/fold.ts";
 import { Family, type LogChange, type TaskRecord } from "../../server/domain/records.ts";
-import type { ProjectMark } from "../../server/ports.ts";
+import type { FanOut, ProjectMark } from "../../server/ports.ts";
+import { INSTALLATION_CHECKS, overall } from "../../shared/rest/doctor.ts";
+import type { HubView } from "../../shared/rest/operations.ts";
 import { AT, atSecond, sampleSession } from "../support/entries.ts";
 
 const agent = { kind: "agent", id: "builder" } as const;
@@ -167,5 +171,74 @@ describe("[R155] the log and its projection", () => {
     const spans = Array.from({ length: 20 }, (_, index) => [index + 1, index + 1] as const);
     expect(await look(spans)).toMatchObject({ detail: "6 entries without a hole, back to change 15" });
     expect(await look(spans, 1, () => true)).not.toHaveProperty("ok");
+  });
+});
+
+describe("[R154] the installation", () => {
+  const SET: ServerFacts = { version: "7.0.5", kind: "replica set", members: 3, arbiters: 0, majorityLagMs: 12 };
+  const alive = (hub_id: string): HubView => ({ hub_id, self: hub_id === "a", state: "alive" });
+
+  interface Given {
+    readonly server?: Partial<ServerFacts>;
+    readonly pingMs?: number;
+    readonly isAway?: true;
+    readonly missing?: readonly string[];
+    readonly offsetMs?: number;
+    readonly fanOut?: FanOut["state"];
+    readonly hubs?: readonly HubView[];
+  }
+
+  /** What is not plainly fine, by check: `wrong`, `advice` or `untold`. */
+  async function findings({ server, pingMs = 1, isAway, missing = [], offsetMs = 3, fanOut, hubs }: Given) {
+    const checks = await checkInstallation({
+      inspection: { readServer: async () => ({ ...SET, ...server }), findMissingIndexes: async () => [...missing] },
+      health: { ping: async () => (isAway ? undefined : pingMs), clockOffset: async () => offsetMs },
+      fanOut: { state: fanOut ?? { mode: "off" }, trouble: undefined },
+      listHubs: async () => hubs ?? [alive("a")],
+    });
+    expect(checks.map(({ name }) => name)).toEqual(INSTALLATION_CHECKS);
+    return Object.fromEntries(
+      checks.flatMap(({ name, ok, what_to_do }) => {
+        expect(what_to_do ?? `docs/DOCTOR.md, ${name}`).toContain(`docs/DOCTOR.md, ${name}`);
+        if (ok && what_to_do === undefined) return [];
+        return [[name, ok === undefined ? "untold" : ok ? "advice" : "wrong"]];
+      }),
+    );
+  }
+
+  test.each<[what: string, given: Given, found: object]>([
+    ["as it should be", {}, {}],
+    ["an old MongoDB", { server: { version: "5.0.9" } }, { mongodb: "wrong" }],
+    ["a slow one", { pingMs: 80 }, { mongodb: "advice" }],
+    [
+      "a standalone",
+      { server: { kind: "standalone", members: 0, majorityLagMs: undefined } },
+      { replica_set: "advice" },
+    ],
+    ["one member", { server: { members: 1 } }, { replica_set: "advice" }],
+    ["an arbiter", { server: { members: 2, arbiters: 1 } }, { replica_set: "advice" }],
+    ["a majority that does not follow", { server: { majorityLagMs: 9_000 } }, { write_concern: "wrong" }],
+    ["no index", { missing: ['log {"a":1}'] }, { indexes: "wrong" }],
+    ["Redis away", { fanOut: { mode: "degraded", reason: "no echo" } }, { redis: "wrong" }],
+    ["two hubs without Redis", { hubs: [alive("a"), alive("b")] }, { redis: "advice" }],
+    ["another clock", { offsetMs: -1_500 }, { clock: "advice" }],
+    ["a dead hub", { hubs: [alive("a"), { ...alive("b"), state: "dead" }] }, { hubs: "advice" }],
+    [
+      "no MongoDB",
+      { isAway: true },
+      {
+        ...{ mongodb: "wrong", replica_set: "untold", write_concern: "untold" },
+        ...{ indexes: "untold", clock: "untold", hubs: "untold" },
+      },
+    ],
+  ])("%s", async (_what, given, found) => {
+    expect(await findings(given)).toEqual(found);
+  });
+
+  test("of checks together: wrong if one is, fine if all are, else untold", () => {
+    const check = (ok?: boolean) => ({ name: "log", detail: "", ...(ok === undefined ? {} : { ok }) }) as const;
+    expect(overall([check(true), check(true)])).toEqual({ ok: true });
+    expect(overall([check(true), check()])).toEqual({});
+    expect(overall([check(), check(false)])).toEqual({ ok: false });
   });
 });

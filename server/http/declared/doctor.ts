@@ -6,7 +6,7 @@ export const DOCTOR = declare({
   summary: "Whether what is kept agrees with the truth",
   detail:
     "Looks at the installation and at `project_id`, or at the projects by id, page by page; the installation is on the first " +
-    "page. It only reads, and takes its time: some ten seconds at most. What to do about a finding stands in docs/DOCTOR.md, " +
+    "page. It only reads, and takes its time: 10 seconds at most, or 20 for one project. What to do about a finding stands in docs/DOCTOR.md, " +
     "under the check's name.",
   query: DoctorQuery,
   answers: {
