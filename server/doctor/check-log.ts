@@ -11,12 +11,17 @@ interface Options {
 const WHAT_TO_DO =
   "entries were removed past the hub; restore the database from a backup, or keep what is there: docs/DOCTOR.md, log";
 
+/** Something is wrong before the entry that begins at `seq`. */
+interface Break {
+  readonly seq: number;
+  readonly finding: string;
+}
+
 /** From the head back: each entry begins where the one before it ends, the first one at `log_start`. */
 export async function checkLog(projectId: string, options: Options, isOver: () => boolean): Promise<Verdict> {
   const { inspection, projections, bounds } = options;
-  // Before the entries: trimming raises it before it removes any.
   const mark = await projections.readMark(projectId);
-  const findings: string[] = [];
+  const breaks: Break[] = [];
   let looked = 0;
   let next: EntryOutline | undefined;
   let isWhole = false;
@@ -24,31 +29,39 @@ export async function checkLog(projectId: string, options: Options, isOver: () =
     if (isOver()) break;
     const entries = await inspection.readOutlinesBack(projectId, next?.from_seq, bounds.entriesPerRead);
     for (const entry of entries) {
-      if (next !== undefined) findings.push(...breaksBetween(entry, next, mark?.logStart ?? 1));
+      const finding = next === undefined ? undefined : breakBetween(entry, next);
+      if (next !== undefined && finding !== undefined) breaks.push({ seq: next.from_seq, finding });
       next = entry;
     }
     looked += entries.length;
     isWhole = entries.length < bounds.entriesPerRead;
   }
   if (next === undefined) return isWhole ? judgeEmpty(mark?.projectedSeq) : untold("the time of this check is over");
-  if (isWhole) {
-    const logStart = mark?.logStart ?? 1;
-    // It may have been trimmed meanwhile.
-    const now = next.from_seq > logStart ? await projections.readMark(projectId) : mark;
-    if (next.from_seq > (now?.logStart ?? 1)) findings.push(missing(logStart, next.from_seq - 1));
+  const logStart = mark?.logStart ?? 1;
+  if (isWhole && next.from_seq > logStart) {
+    breaks.push({ seq: next.from_seq, finding: missing(logStart, next.from_seq - 1) });
   }
+  const findings = breaks.length === 0 ? [] : await notTrimmed(projectId, breaks, projections);
   if (findings.length > 0) return wrong(listed(findings), WHAT_TO_DO);
   const far = isWhole ? "all that there are" : `back to change ${next.from_seq.toLocaleString("en")}`;
   return fine(`${plural(looked, "entry", "entries")} without a hole, ${far}`);
 }
 
-/** Entries before `log_start` are what a trim has not removed yet: nobody reads them. */
-function breaksBetween(entry: EntryOutline, next: EntryOutline, logStart: number): string[] {
-  if (next.from_seq <= logStart) return [];
+/** Trimming raises `log_start` before it removes anything, and what is before that nobody reads. */
+async function notTrimmed(
+  projectId: string,
+  breaks: readonly Break[],
+  projections: Options["projections"],
+): Promise<string[]> {
+  const logStart = (await projections.readMark(projectId))?.logStart ?? 1;
+  return breaks.filter(({ seq }) => seq > logStart).map(({ finding }) => finding);
+}
+
+function breakBetween(entry: EntryOutline, next: EntryOutline): string | undefined {
   const expected = entry.to_seq + 1;
-  if (entry.epoch !== next.epoch) return [`entry ${next.from_seq} is of another epoch than the one before it`];
-  if (expected < next.from_seq) return [missing(expected, next.from_seq - 1)];
-  return expected > next.from_seq ? [`entries ${entry.from_seq} and ${next.from_seq} overlap`] : [];
+  if (entry.epoch !== next.epoch) return `entry ${next.from_seq} is of another epoch than the one before it`;
+  if (expected < next.from_seq) return missing(expected, next.from_seq - 1);
+  return expected > next.from_seq ? `entries ${entry.from_seq} and ${next.from_seq} overlap` : undefined;
 }
 
 function missing(from: number, to: number): string {

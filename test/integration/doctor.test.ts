@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { EntryDocument, SessionDocument, TaskDocument } from "../../server/mongo/codec.ts";
 import { type Check, INSTALLATION_CHECKS, PROJECT_CHECKS } from "../../shared/rest/doctor.ts";
@@ -190,5 +191,44 @@ test("[R155] what the runbooks say mends documents and counts", async () => {
   await named("counts").deleteOne({ _id: "mended" });
   hub = await stage.hub({ uri, key: hub.key, overrides: QUICK });
   const { ok, checks } = await doctor("project_id=mended");
+  expect(ok, JSON.stringify(checks)).toBe(true);
+});
+
+test("[R155] nothing is wrong while two hubs write one project and trim it", async () => {
+  const busy = {
+    // A database of their own: projects are shared by the hubs, and each trims as it is set.
+    ...{ uri: stage.database().uri, key: hub.key, env: { LOG_RETENTION_CHANGES: "40", LOG_RETENTION_DAYS: "0" } },
+    overrides: { bounds: { ...QUICK.bounds, trimYoungestMs: 0, trimSweepMs: 20, trimChanges: 10 } },
+  };
+  const hubs = [await stage.hub(busy), await stage.hub(busy)];
+  let isDone = false;
+  const write = async (at: TestHub, name: string) => {
+    const wire = await agent(stage, at);
+    while (!isDone) {
+      const session_id = `${name}-${randomUUID()}`;
+      const open = await wire.askOk("session:open", { session_id, project_id: "busy", machine_id: "m" });
+      const publish = { session_id, incarnation: open.incarnation };
+      for (let op = 1; op <= 8; op++) {
+        const task = { kind: "task", task_id: `t${op % 3}`, title: `${op}` };
+        const changes = [{ kind: "session", metadata: { op } }, task];
+        await wire.askOk("changes:publish", { ...publish, op, changes });
+      }
+      await wire.askOk("session:close", { ...publish, op: 9, status: "COMPLETED" });
+    }
+  };
+  const writing = hubs.flatMap((at, index) => [write(at, `x${index}`), write(at, `y${index}`)]);
+  const seen: Check[] = [];
+  for (let look = 0; look < 8; look++) {
+    const { body } = await rest(hubs[look % 2] as TestHub, "GET /admin/doctor?project_id=busy");
+    seen.push(...body.checks);
+  }
+  isDone = true;
+  await Promise.all(writing);
+  expect(seen.filter(({ ok }) => ok === false)).toEqual([]);
+  await eventually("it was trimmed", async () => {
+    const { status } = await rest(hubs[0] as TestHub, "GET /projects/busy/snapshot?at=1");
+    return status === 410;
+  });
+  const { ok, checks } = (await rest(hubs[0] as TestHub, "GET /admin/doctor?project_id=busy")).body;
   expect(ok, JSON.stringify(checks)).toBe(true);
 });
