@@ -20,7 +20,7 @@ function whatChanged({ change, before }: MirrorChange): string[] {
   const now = (change.state ?? change.patch ?? {}) as unknown as JsonObject;
   const was = (change.state === undefined || isFirst ? {} : before) as unknown as JsonObject;
   const parts: string[] = [];
-  if (change.type === "created" || change.type === "reopened") parts.push(change.type);
+  if (change.type === "created" || change.type === "reopened" || change.type === "removed") parts.push(change.type);
   if (typeof now.status === "string" && now.status !== was.status) {
     parts.push(before === undefined || isFirst ? now.status : `${before.status} → ${now.status}`);
   }

@@ -8,6 +8,7 @@ import { keysCommand } from "./commands/keys.ts";
 import { logLevelCommand } from "./commands/log-level.ts";
 import { loginCommand } from "./commands/login.ts";
 import { publishCommand } from "./commands/publish.ts";
+import { purgeCommand } from "./commands/purge.ts";
 import { resumeCommand } from "./commands/resume.ts";
 import { runCommand } from "./commands/run.ts";
 import { sessionsCommand } from "./commands/sessions.ts";
@@ -42,7 +43,15 @@ async function main(): Promise<void> {
     .enablePositionalOptions()
     .addHelpText("after", HELP);
   const reading = [watchCommand, tailCommand, sessionsCommand, getCommand];
-  const operating = [hubsCommand, doctorCommand, drainCommand, resumeCommand, logLevelCommand, keysCommand];
+  const operating = [
+    hubsCommand,
+    doctorCommand,
+    drainCommand,
+    resumeCommand,
+    logLevelCommand,
+    keysCommand,
+    purgeCommand,
+  ];
   for (const make of [startCommand, runCommand, ...reading, publishCommand, ...operating, loginCommand]) {
     program.addCommand(make());
   }

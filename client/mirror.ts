@@ -226,9 +226,19 @@ export class Mirror {
 
   /** Of a kind that a later release of the hub knows, only the position speaks ([F26]). */
   #applyOne(change: Change): MirrorChange | undefined {
+    if (change.kind === "session" && change.type === "removed") return { change, ...this.#remove(change.id) };
     if (change.kind === "session") return { change, ...applyTo(this.#content.sessions, change.id, change) };
     if (change.kind !== "task") return undefined;
     return { change, ...applyTo(this.#content.tasks, taskMapKey(change.session_id, change.id), change) };
+  }
+
+  /** A session that was forgotten takes its tasks along. */
+  #remove(sessionId: string): { readonly before: Session | undefined; readonly after: undefined } {
+    const { sessions, tasks } = this.#content;
+    const before = sessions.get(sessionId);
+    sessions.delete(sessionId);
+    for (const [key, task] of tasks) if (task.session_id === sessionId) tasks.delete(key);
+    return { before, after: undefined };
   }
 
   /** By the hub's time, which the changes carry. */

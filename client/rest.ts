@@ -18,6 +18,7 @@ import type {
   Ready,
 } from "../shared/rest/operations.ts";
 import type { ChangesPage, ProjectPage, ProjectsQuery, ProjectView } from "../shared/rest/projects.ts";
+import type { PurgeRequest, PurgeView } from "../shared/rest/purges.ts";
 import type {
   NewSession,
   ProjectQuery,
@@ -237,6 +238,15 @@ export class RestClient {
 
   rotateKey(keyId: string, how: Body<typeof RotateRequest>): Promise<NewKey> {
     return this.#ask({ method: "POST", path: ["admin", "keys", keyId, "rotate"], body: how });
+  }
+
+  /** Forgets a session, or all sessions of a project, for good. */
+  beginPurge(what: Body<typeof PurgeRequest>): Promise<PurgeView> {
+    return this.#ask({ method: "POST", path: ["admin", "purges"], body: what });
+  }
+
+  getPurge(purgeId: string): Promise<PurgeView> {
+    return this.#ask({ path: ["admin", "purges", purgeId] });
   }
 
   #ask<T>(request: RestRequest): Promise<T> {

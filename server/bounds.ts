@@ -188,6 +188,12 @@ export const BOUNDS = {
   doctorHistoryEntries: 200,
   doctorBaseDocuments: 1_000,
   doctorBehindMs: 10_000,
+  /** Sessions that one entry removes; a purge that no hub has moved for so long is taken over, so many at a time. */
+  removedPerEntry: 200,
+  purgeIdleMs: 60_000,
+  purgesResumed: 10,
+  /** What was purged, by whom, is kept so long. */
+  purgesKeptMs: 365 * 24 * 60 * 60_000,
   /** Largest message between hubs; an entry beyond it is not sent, others are told to read the log. */
   fanOutMessageBytes: 1024 * 1024,
   /** Bytes of messages to other hubs that Redis has not taken yet; past it they are dropped, and found in the log. */

@@ -178,6 +178,10 @@ export const SETTINGS = {
     integer(0, 1_000_000_000_000).default(1_000_000),
     "Newest changes of each project that the log keeps; older ones are trimmed, but none that is younger than an hour. A change takes about half a kilobyte. The first look at a project's past folds what lies before it, 100,000 changes in 1 to 2 s of CPU; one that takes more than 10 s is given up, and goes on from there when it is asked again. 0: number is no reason to trim.",
   ),
+  SESSION_RETENTION_DAYS: setting(
+    integer(0, 36_500).default(0),
+    "Sessions that ended longer ago are forgotten with their tasks and their history. 0: never.",
+  ),
   MAX_CONNECTIONS: setting(
     integer(1, 1_000_000).default(20_000),
     "Most connections of agents and viewers, streams of events included; further ones are asked to come back later. About 100 KB of memory each with an open session.",

@@ -12,6 +12,7 @@ import { Arrivals } from "./following/arrivals.ts";
 import { HeadWatch } from "./following/head-watch.ts";
 import { Replays } from "./following/replays.ts";
 import { Snapshots } from "./following/snapshots.ts";
+import { Purges } from "./forgetting/purges.ts";
 import { History } from "./history/history.ts";
 import { createHttpApp } from "./http/app.ts";
 import { closeHttpServer, createHttpServer } from "./http/http-server.ts";
@@ -43,6 +44,7 @@ import { wireKeys } from "./wire-keys.ts";
 import { rateSettings, wireLimits } from "./wire-limits.ts";
 import { wireLiveness } from "./wire-liveness.ts";
 import { wireMetrics } from "./wire-metrics.ts";
+import { approximateBytes } from "./writer/project.ts";
 import { ProjectedMarks } from "./writer/projected-marks.ts";
 import { ProjectionWatch } from "./writer/projection-watch.ts";
 import { Projector } from "./writer/projector.ts";
@@ -223,6 +225,7 @@ async function open(options: HubOptions, onStop: OnStop) {
   );
   const { leases, heartbeats } = liveness;
   projects.onEntry((project, entry) => rooms.onEntry(project, entry));
+  projects.onAnew((project) => rooms.onAnew(project));
   projects.onEntry((project, entry) => {
     // Own ones when they are known to be in the log, by an answer or by reading it.
     if (entry.hub_id === hubId) fanOut.publish(entry);
@@ -235,8 +238,19 @@ async function open(options: HubOptions, onStop: OnStop) {
   });
 
   await liveness.start();
+  const purges = new Purges({
+    ...{ hubId, changeLog, projections, base, clock, log, bounds, primaryChanges },
+    beats: ports.beats,
+    store: ports.purges,
+    onRemoval: (entry) => {
+      fanOut.publish(entry);
+      arrivals.onEntry(entry, approximateBytes(entry));
+    },
+  });
+  onStop("purges", () => purges.stop());
   const retention = new Retention({
-    ...{ changeLog, projections, base, clock, log, bounds },
+    ...{ changeLog, projections, base, clock, log, bounds, purges },
+    sessionDays: config.SESSION_RETENTION_DAYS,
     logDays: config.LOG_RETENTION_DAYS,
     logChanges: config.LOG_RETENTION_CHANGES,
     isMine: (projectId) => liveness.isMine(projectId),
@@ -278,6 +292,7 @@ async function open(options: HubOptions, onStop: OnStop) {
     projects,
     snapshots,
     history,
+    purges,
     projectCounts,
     heartbeats,
     stalledAfterMs: config.STALLED_AFTER_MS,

@@ -1,7 +1,8 @@
+import type { Actor } from "../shared/entities.ts";
 import type { HeartbeatInfo } from "../shared/messages/frames.ts";
 import type { Role } from "./domain/access.ts";
 import type { ProjectScope } from "./domain/project-scope.ts";
-import type { Entry, Family, Head, SessionRecord, TaskRecord } from "./domain/records.ts";
+import type { Entry, Family, Head, Removal, SessionRecord, TaskRecord } from "./domain/records.ts";
 import type { Counts, Standing } from "./domain/standing.ts";
 
 /**
@@ -52,6 +53,13 @@ export interface ChangeLog {
   readAfterOfSessions(projectId: string, seq: number, sessionIds: readonly string[]): Promise<Entry[]>;
   /** Removes entries with from_seq < seq; trimming has folded them, and nobody may read them any more. */
   deleteBefore(projectId: string, seq: number): Promise<void>;
+  /** The newest removal of each of these sessions that the log has. */
+  readRemovals(projectId: string, sessionIds: readonly string[]): Promise<Removal[]>;
+  /**
+   * Takes the changes of these sessions out of some of the entries with from_seq < seq, but not those that removed them. The
+   * entries stay, so nobody can append in their place. Returns how many it changed, 0 when none is left.
+   */
+  redact(projectId: string, sessionIds: readonly string[], seq: number): Promise<number>;
   /** Which of these projects have an entry with from_seq > seq. */
   findAhead(heads: readonly { readonly projectId: string; readonly seq: number }[]): Promise<string[]>;
   /** Every project that has an entry. */
@@ -65,12 +73,25 @@ export interface ProjectMark {
   readonly projectedSeq: number;
   /** First seq that the log still has. */
   readonly logStart: number;
+  /** The newest removal whose traces are gone from the log: states of the past that were made before it are not true any more. */
+  readonly forgottenSeq: number;
+}
+
+/** Changes that the documents hold. */
+export interface ProjectedRange {
+  readonly projectId: string;
+  readonly from: number;
+  readonly to: number;
+  /** Of the change at `to`, where it may be another one than at `from - 1`. */
+  readonly epoch?: string;
 }
 
 /** Documents of one or more commits, the newest state each. */
 export interface ProjectionBatch {
   readonly sessions: readonly SessionRecord[];
   readonly tasks: readonly TaskRecord[];
+  /** What is to be forgotten: nothing older than that may come back. */
+  readonly removals?: readonly Removal[];
 }
 
 /** What is seen of a project at once: sessions of the window and their tasks, as the documents say. */
@@ -92,10 +113,18 @@ export interface Projections {
   createMark(projectId: string, mark: Pick<ProjectMark, "epoch" | "logStart">, createdAt: string): Promise<void>;
   /** Raises log_start, durably, unless it is there already: what is before may be removed from the log. */
   raiseLogStart(projectId: string, logStart: number): Promise<void>;
+  /** Raises the seq of the newest removal. */
+  raiseForgotten(projectId: string, seq: number): Promise<void>;
+  /** Ids of a project's sessions that were created at this time (ISO 8601) or before, in their order, at most `limit`. */
+  findSessionIds(
+    projectId: string,
+    which: { readonly createdBefore: string; readonly after: string | undefined },
+    limit: number,
+  ): Promise<string[]>;
+  /** Ids of a project's sessions that ended before this time (ISO 8601), at most `limit`. */
+  findEndedSessionIds(projectId: string, endedBefore: string, limit: number): Promise<string[]>;
   /** Raises projected_seq to `to` where it is at least `from - 1`, and says what it is now, per project. */
-  raiseMarks(
-    ranges: readonly { readonly projectId: string; readonly from: number; readonly to: number }[],
-  ): Promise<ReadonlyMap<string, number>>;
+  raiseMarks(ranges: readonly ProjectedRange[]): Promise<ReadonlyMap<string, number>>;
   /** The documents of these sessions and of their tasks. */
   readFamilies(projectId: string, sessionIds: readonly string[]): Promise<Map<string, Family>>;
   /** Sessions not final or ended since, and of these the tasks not ended or ended since. */
@@ -118,6 +147,40 @@ export interface Base {
   readFamilies(projectId: string, sessionIds: readonly string[]): Promise<Map<string, Family>>;
   /** All documents of a project, in slices of some milliseconds of work each; not of one moment while others write. */
   readAll(projectId: string): AsyncIterable<ProjectionBatch>;
+}
+
+/** Sessions that are forgotten for good: who wants it, and how far it is. Times are ISO 8601. */
+export interface PurgeRecord {
+  readonly id: string;
+  readonly project_id: string;
+  /** That one alone; without it, and without `ended_before`, all that are in the project when it is asked for. */
+  readonly session_id?: string;
+  /** By retention: those that ended before. */
+  readonly ended_before?: string;
+  readonly actor: Actor;
+  readonly request_id?: string;
+  readonly requested_at: string;
+  /** When it last got on. */
+  readonly moved_at: string;
+  readonly finished_at?: string;
+  /** Sessions that are being removed, perhaps in part. */
+  readonly under_way: readonly string[];
+  /** The last session that was looked at. */
+  readonly after?: string | undefined;
+  /** Sessions that were removed, entries of the log that lost changes, sessions that stayed because they are not final. */
+  readonly sessions: number;
+  readonly entries: number;
+  readonly kept: number;
+}
+
+/** Each write is journaled by a majority. */
+export interface PurgeStore {
+  put(record: PurgeRecord): Promise<void>;
+  find(id: string): Promise<PurgeRecord | undefined>;
+  /** Those that have not finished, and have not moved since a time (ISO 8601), at most `limit`. */
+  readOpen(movedBefore: string, limit: number): Promise<PurgeRecord[]>;
+  /** Drops records that finished before a time (ISO 8601). */
+  forgetFinished(before: string): Promise<void>;
 }
 
 /** How many sessions of a project stood where when its log ended at this seq. */
@@ -163,6 +226,8 @@ export interface Beats {
   write(hubId: string, rows: readonly BeatRow[]): Promise<void>;
   /** Of these sessions, by `<project>/<session>`. */
   read(keys: readonly string[]): Promise<ReadonlyMap<string, StoredBeat>>;
+  /** Forgets the rows of these sessions, by `<project>/<session>`, those too that a hub is about to write: for a minute. */
+  remove(keys: readonly string[]): Promise<void>;
   /** Keys of rows that are still and were heard of since (ISO 8601), at most `limit`. */
   findStill(since: string, limit: number): Promise<string[]>;
 }

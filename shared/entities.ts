@@ -91,7 +91,8 @@ export const ActorKind = z.enum(["agent", "operator", "hub"]);
 export const Actor = z.object({ kind: ActorKind, id: z.string() });
 export type Actor = z.infer<typeof Actor>;
 
-export const ChangeType = z.enum(["created", "reopened", "ended", "liveness", "updated"]);
+/** `removed`: the session is forgotten, its tasks with it; its `patch` is empty. */
+export const ChangeType = z.enum(["created", "reopened", "ended", "liveness", "updated", "removed"]);
 export type ChangeType = z.infer<typeof ChangeType>;
 
 const changeFields = {

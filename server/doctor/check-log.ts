@@ -22,6 +22,8 @@ export async function checkLog(projectId: string, options: Options, isOver: () =
   const { inspection, projections, bounds } = options;
   const mark = await projections.readMark(projectId);
   const breaks: Break[] = [];
+  /** A purge begins another one, and none comes back. */
+  const epochs = new Set<string>();
   let looked = 0;
   let next: EntryOutline | undefined;
   let isWhole = false;
@@ -29,9 +31,10 @@ export async function checkLog(projectId: string, options: Options, isOver: () =
     if (isOver()) break;
     const entries = await inspection.readOutlinesBack(projectId, next?.from_seq, bounds.entriesPerRead);
     for (const entry of entries) {
-      const finding = next === undefined ? undefined : breakBetween(entry, next);
+      const finding = next === undefined ? undefined : breakBetween(entry, next, epochs);
       if (next !== undefined && finding !== undefined) breaks.push({ seq: next.from_seq, finding });
       next = entry;
+      epochs.add(entry.epoch);
     }
     looked += entries.length;
     isWhole = entries.length < bounds.entriesPerRead;
@@ -57,9 +60,11 @@ async function notTrimmed(
   return breaks.filter(({ seq }) => seq > logStart).map(({ finding }) => finding);
 }
 
-function breakBetween(entry: EntryOutline, next: EntryOutline): string | undefined {
+function breakBetween(entry: EntryOutline, next: EntryOutline, later: ReadonlySet<string>): string | undefined {
   const expected = entry.to_seq + 1;
-  if (entry.epoch !== next.epoch) return `entry ${next.from_seq} is of another epoch than the one before it`;
+  if (entry.epoch !== next.epoch && later.has(entry.epoch)) {
+    return `entry ${next.from_seq} is of another epoch than those around it`;
+  }
   if (expected < next.from_seq) return missing(expected, next.from_seq - 1);
   return expected > next.from_seq ? `entries ${entry.from_seq} and ${next.from_seq} overlap` : undefined;
 }

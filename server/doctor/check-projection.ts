@@ -20,9 +20,6 @@ export async function checkProjection(projectId: string, options: Options): Prom
   const head = await changeLog.readHead(projectId);
   const projected = mark?.projectedSeq ?? 0;
   const seq = head?.seq ?? 0;
-  if (mark !== undefined && head !== undefined && mark.epoch !== head.epoch) {
-    return wrong("the project's document is of another epoch than its log", FOREIGN);
-  }
   if (projected > seq) return wrong(`documents hold changes up to ${projected}, the log ends at ${seq}`, FOREIGN);
   const upTo = `documents hold changes up to ${projected} of ${seq}`;
   if (projected === seq) return fine(upTo);

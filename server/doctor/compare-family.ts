@@ -36,7 +36,8 @@ const SESSION = "";
  * Each document is compared with the fold of the log up to the very change that it names as its last one, so it does not
  * matter what is committed meanwhile. Findings name fields, never their content.
  */
-export function compareFamily({ projectedSeq, documents, changes, isWhole, base }: FamilyEvidence): Comparison {
+export function compareFamily(evidence: FamilyEvidence): Comparison {
+  const { projectedSeq, documents, changes, isWhole, base } = sinceRemoval(evidence);
   const folded = isWhole ? copyOf(base) : new Family();
   const gaps: string[] = [];
   const differences: string[] = [];
@@ -56,7 +57,8 @@ export function compareFamily({ projectedSeq, documents, changes, isWhole, base 
     const gap = gapBefore(change, recordOf(folded, id), isWhole);
     if (gap !== undefined) gaps.push(`change ${change.seq} of ${named(id)} ${gap}`);
     foldChange(folded, change, at);
-    for (const one of new Set([SESSION, id])) {
+    const tasks = change.type === "removed" ? documents.tasks.keys() : [id];
+    for (const one of new Set([SESSION, ...tasks])) {
       const seqs = touched.get(one) ?? [];
       seqs.push(change.seq);
       touched.set(one, seqs);
@@ -81,6 +83,13 @@ export function compareFamily({ projectedSeq, documents, changes, isWhole, base 
     }
   }
   return { gaps, differences };
+}
+
+/** What was before a session was forgotten is being taken out of log and base, and says nothing any more. */
+function sinceRemoval(evidence: FamilyEvidence): FamilyEvidence {
+  const removed = evidence.changes.findLastIndex(({ change }) => change.type === "removed");
+  if (removed === -1) return evidence;
+  return { ...evidence, changes: evidence.changes.slice(removed), isWhole: true, base: new Family() };
 }
 
 /** Of a document that could not be compared: what it says of itself is newer than the log, or stands nowhere. */
@@ -108,7 +117,7 @@ function unlikeLog(
 
 /** Why a change cannot follow what is known before it. */
 function gapBefore(change: LogChange, before: AnyRecord | undefined, isWhole: boolean): string | undefined {
-  if (change.patch === undefined) return undefined;
+  if (change.patch === undefined || change.type === "removed") return undefined;
   if (before === undefined) {
     const isStart = change.state !== undefined || !isWhole;
     return isStart ? undefined : "has nothing before it, neither in the log nor in the base";

@@ -7,6 +7,11 @@ import type { Entry, Family, LogChange, SessionRecord } from "./records.ts";
  * read at any moment and the log after a mark give the same state in the end.
  */
 export function foldChange(family: Family, change: LogChange, at: string): void {
+  if (change.seq <= (family.removed?.seq ?? 0)) return;
+  if (change.type === "removed") {
+    foldRemoval(family, change.seq);
+    return;
+  }
   if (change.kind === "task") foldTask(family, change, at);
   const session = change.kind === "session" ? foldSession(family.session, change, at) : family.session;
   family.session = session === undefined ? undefined : foldOp(session, change);
@@ -17,6 +22,14 @@ export function foldEntry(family: Family, sessionId: string, entry: Entry): void
   for (const change of entry.changes) {
     if (change.session_id === sessionId) foldChange(family, change, entry.at);
   }
+}
+
+/** What is newer than the removal, in documents that were read after it, belongs to a session that began anew. */
+function foldRemoval(family: Family, seq: number): void {
+  const gone = [...family.tasks].filter(([, { appliedSeq }]) => appliedSeq < seq).map(([taskId]) => taskId);
+  for (const taskId of gone) family.tasks.delete(taskId);
+  if (family.session !== undefined && family.session.appliedSeq < seq) family.session = undefined;
+  family.removed = { seq, task_ids: [...new Set([...(family.removed?.task_ids ?? []), ...gone])] };
 }
 
 function foldTask(family: Family, change: LogChange, at: string): void {

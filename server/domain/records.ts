@@ -56,10 +56,21 @@ export interface FamilyView {
   readonly taskCount: number;
 }
 
+/** A session that was forgotten, with its tasks. */
+export interface Removal {
+  readonly project_id: string;
+  readonly session_id: string;
+  readonly task_ids: readonly string[];
+  /** Of the change that removed it: what is older does not count any more. */
+  readonly seq: number;
+}
+
 /** A session and all its tasks as of a project's head; what is not in here does not exist. */
 export class Family implements FamilyView {
   session: SessionRecord | undefined;
   readonly tasks = new Map<string, TaskRecord>();
+  /** The last time that the session was removed, and the tasks that it had then. */
+  removed: Pick<Removal, "seq" | "task_ids"> | undefined;
 
   task(taskId: string): TaskRecord | undefined {
     return this.tasks.get(taskId);

@@ -19,6 +19,8 @@ export function countsMoved(entry: Entry, isCounted: (change: LogChange) => bool
   const moved = new Map<string, number>();
   for (const change of entry.changes) {
     if (change.kind !== "session" || !isCounted(change)) continue;
+    // What moved the session before is out of the log, perhaps: nobody can go on from an earlier count.
+    if (change.type === "removed") return undefined;
     if (change.type === "created") {
       if (change.state === undefined) return undefined;
       addTo(moved, standingOf(change.state as Session), 1);

@@ -42,6 +42,12 @@ export class TouchedEntities {
     for (const { kind, id, session_id, seq, type, actor } of entry.changes) {
       // Of a kind that a later release knows there is no state to tell ([X4]).
       if (kind !== "session" && kind !== "task") continue;
+      // There is no state that says so: who has not been sent this joins anew.
+      if (type === "removed") {
+        this.#entities.clear();
+        this.#since = seq;
+        continue;
+      }
       const key = kind === "session" ? id : taskKey("", session_id, id);
       this.#entities.delete(key);
       this.#entities.set(key, { kind, id, session_id, seq, at: entry.at, type, actor });

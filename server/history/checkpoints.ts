@@ -57,9 +57,10 @@ export class Checkpoints {
 
 function copyOf(families: ReadonlyMap<string, Family>): Map<string, Family> {
   const copy = new Map<string, Family>();
-  for (const [sessionId, { session, tasks }] of families) {
+  for (const [sessionId, { session, tasks, removed }] of families) {
     const family = new Family();
     family.session = session;
+    family.removed = removed;
     for (const [taskId, record] of tasks) family.tasks.set(taskId, record);
     copy.set(sessionId, family);
   }

@@ -29,6 +29,8 @@ export interface Place {
   readonly epoch: string;
   /** First seq that the log still has; what is before stands in the base. */
   readonly logStart: number;
+  /** The newest removal of a session whose traces are gone from the log. */
+  readonly forgottenSeq: number;
 }
 
 export const TRIMMED: Refusal = refuse("GONE", "the log no longer reaches back to this moment");
@@ -40,8 +42,8 @@ export async function findPlace(
   { changeLog, projections }: { readonly changeLog: ChangeLog; readonly projections: Projections },
 ): Promise<Outcome<Place>> {
   const head = (await changeLog.readHead(projectId)) ?? EMPTY_HEAD;
-  const logStart = (await projections.readMark(projectId))?.logStart ?? 1;
-  const placeAt = (seq: number, time: string) => accepted({ seq, time, epoch: head.epoch, logStart });
+  const { logStart = 1, forgottenSeq = 0 } = (await projections.readMark(projectId)) ?? {};
+  const placeAt = (seq: number, time: string) => accepted({ seq, time, epoch: head.epoch, logStart, forgottenSeq });
   if ("time" in moment) {
     if (head.seq === 0 || moment.time >= head.at) return placeAt(head.seq, moment.time);
     const seq = await lastBefore(projectId, moment.time, logStart, head.seq, changeLog);

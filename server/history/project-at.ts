@@ -32,7 +32,7 @@ type Failure = "trimmed" | "moved" | "late";
  * over it, in slices between which others have their turn.
  */
 export async function buildSnapshotAt(projectId: string, place: Place, options: Options): Promise<Snapshot | Failure> {
-  const project = `${projectId}/${place.epoch}`;
+  const project = `${projectId}/${place.epoch}/${place.forgottenSeq}`;
   const known = options.checkpoints.nearest(project, place.seq);
   const start =
     known !== undefined && known.seq >= place.logStart - 1 ? known : await readBase(projectId, place, options);

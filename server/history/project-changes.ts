@@ -34,6 +34,8 @@ export async function readChangesSince(
   while (seq < head.seq && items.length < limit) {
     const entries = await readNext(changeLog, projectId, seq, Math.min(limit - items.length, bounds.entriesPerRead));
     if (entries === undefined || !isContinuation(entries, seq, head)) return refused(TRIMMED);
+    // Those of removed sessions are out of their entries.
+    const end = entries.at(-1)?.to_seq ?? seq;
     for (const change of recordedChanges(entries, seq)) {
       bytes += JSON.stringify(change).length;
       if (items.length === limit || (items.length > 0 && bytes > bounds.historyPageBytes)) {
@@ -42,6 +44,7 @@ export async function readChangesSince(
       items.push(change);
       seq = change.seq;
     }
+    seq = end;
   }
   return accepted(pageOf(items, head.epoch, seq));
 }

@@ -19,6 +19,7 @@ import { healthResources } from "./routes/health.ts";
 import { keyResources } from "./routes/keys.ts";
 import { metricsResources } from "./routes/metrics.ts";
 import { projectResources } from "./routes/projects.ts";
+import { purgeResources } from "./routes/purges.ts";
 import { sessionResources } from "./routes/sessions.ts";
 import { taskResources } from "./routes/tasks.ts";
 
@@ -78,6 +79,7 @@ function allRoutes(deps: HttpDeps): Readonly<Record<"public" | "operations" | "w
       about: "Boundaries of access and numbering.",
       resources: [...projectResources(deps), ...eventResources(deps)],
     },
+    { name: "Purges", about: "Forgetting for good, for operators.", resources: purgeResources(deps) },
   ];
   return { public: open, operations, work };
 }

@@ -10,6 +10,7 @@ import type { Principal } from "../domain/access.ts";
 import type { Origins } from "../domain/origins.ts";
 import type { Drain } from "../drain/drain.ts";
 import type { Snapshots } from "../following/snapshots.ts";
+import type { Purges } from "../forgetting/purges.ts";
 import type { History } from "../history/history.ts";
 import type { KeyAdmin } from "../keys/key-admin.ts";
 import type { KeyRing } from "../keys/key-ring.ts";
@@ -67,6 +68,7 @@ export interface HttpDeps {
   readonly projects: Projects;
   readonly snapshots: Snapshots;
   readonly history: History;
+  readonly purges: Pick<Purges, "begin" | "find">;
   readonly heartbeats: Pick<Heartbeats, "lastOf" | "stillKeys">;
   readonly projectCounts: Pick<ProjectCounts, "of">;
   readonly stalledAfterMs: number;

@@ -89,6 +89,11 @@ export class Leases {
     if (!isOwn && this.#leases.size === 0) return;
     for (const change of entry.changes) {
       if (change.kind !== "session" || !mayMatter(change)) continue;
+      if (change.type === "removed") {
+        const lease = this.#leases.get(sessionKey(project.id, change.session_id));
+        if (lease !== undefined) this.drop(lease);
+        continue;
+      }
       const session = project.peek(change.session_id)?.session?.entity ?? (change.state as Session | undefined);
       if (session !== undefined) this.follow(project, session);
       else this.#followPatch(sessionKey(project.id, change.session_id), change);

@@ -75,6 +75,10 @@ export class Owners {
   }
 
   #onChange(owned: OwnedSession, change: LogChange): void {
+    if (change.type === "removed") {
+      this.#fence(owned, "ended");
+      return;
+    }
     const incarnation = change.incarnation ?? 0;
     if (incarnation > owned.incarnation) {
       this.#fence(owned, "taken");

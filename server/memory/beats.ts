@@ -11,10 +11,12 @@ interface Row extends StoredBeat {
 /** Rows of heartbeats in memory: for unit tests and simulation. */
 export class MemoryBeats implements Beats {
   readonly #rows = new Map<string, Row>();
+  readonly #removed = new Set<string>();
 
   async write(hubId: string, rows: readonly BeatRow[]): Promise<void> {
     for (const row of rows) {
       const key = sessionKey(row.projectId, row.sessionId);
+      if (this.#removed.has(key)) continue;
       const held = this.#rows.get(key);
       if (!row.claim && held !== undefined && held.hubId !== hubId) continue;
       const { incarnation, lastHeartbeatAt: last_heartbeat_at, lastActivityAt: last_activity_at } = row;
@@ -31,6 +33,13 @@ export class MemoryBeats implements Beats {
       if (row !== undefined) found.set(key, { incarnation: row.incarnation, info: row.info });
     }
     return found;
+  }
+
+  async remove(keys: readonly string[]): Promise<void> {
+    for (const key of keys) {
+      this.#rows.delete(key);
+      this.#removed.add(key);
+    }
   }
 
   async findStill(since: string, limit: number): Promise<string[]> {

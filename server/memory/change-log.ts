@@ -1,4 +1,5 @@
-import type { Entry, Head } from "../domain/records.ts";
+import type { Entry, Head, Removal } from "../domain/records.ts";
+import { newestRemovals } from "../domain/removals.ts";
 import type { AppendOutcome, ChangeLog, EntrySpan } from "../ports.ts";
 import { frozenCopy } from "./frozen-copy.ts";
 
@@ -50,6 +51,24 @@ export class MemoryChangeLog implements ChangeLog {
 
   async deleteBefore(projectId: string, seq: number): Promise<void> {
     this.remove(projectId, ({ from_seq }) => from_seq >= seq);
+  }
+
+  async readRemovals(projectId: string, sessionIds: readonly string[]): Promise<Removal[]> {
+    return newestRemovals(this.entries(projectId), sessionIds);
+  }
+
+  async redact(projectId: string, sessionIds: readonly string[], seq: number): Promise<number> {
+    let redacted = 0;
+    const log = this.entries(projectId).map((entry) => {
+      const changes = entry.changes.filter(
+        ({ session_id, type }) => !sessionIds.includes(session_id) || type === "removed",
+      );
+      if (entry.from_seq >= seq || changes.length === entry.changes.length) return entry;
+      redacted += 1;
+      return frozenCopy({ ...entry, changes });
+    });
+    if (redacted > 0) this.#logs.set(projectId, log);
+    return redacted;
   }
 
   async findAhead(heads: readonly { readonly projectId: string; readonly seq: number }[]): Promise<string[]> {

@@ -25,13 +25,16 @@ export class MongoBeats implements Beats {
     this.#beats = db.collection("beats");
   }
 
-  /** One update command. E11000 is the row of another hub, which owns the session by now: rightly not written. */
+  /**
+   * One update command. E11000 is the row of another hub, which owns the session by now, or of a session that was removed:
+   * rightly not written.
+   */
   async write(hubId: string, rows: readonly BeatRow[]): Promise<void> {
     if (rows.length === 0) return;
     const updates = rows.map((row) => {
       const _id = sessionKey(row.projectId, row.sessionId);
       return {
-        q: row.claim ? { _id } : { _id, hub_id: hubId },
+        q: row.claim ? { _id, removed_at: { $exists: false } } : { _id, hub_id: hubId },
         u: {
           hub_id: hubId,
           incarnation: row.incarnation,
@@ -47,8 +50,13 @@ export class MongoBeats implements Beats {
   }
 
   async read(keys: readonly string[]): Promise<Map<string, StoredBeat>> {
-    const found = await this.#beats.find({ _id: { $in: [...keys] } }).toArray();
+    const found = await this.#beats.find({ _id: { $in: [...keys] }, hub_id: { $exists: true } }).toArray();
     return new Map(found.map((row) => [row._id, stored(row)]));
+  }
+
+  async remove(keys: readonly string[]): Promise<void> {
+    const inPlaceOf = keys.map((_id) => ({ q: { _id }, u: { removed_at: new Date() }, upsert: true }));
+    await this.#db.command({ update: "beats", updates: inPlaceOf, ordered: false, writeConcern: FAST });
   }
 
   async findStill(since: string, limit: number): Promise<string[]> {

@@ -1,5 +1,6 @@
 import { mongo } from "mongoose";
-import type { Entry, Head } from "../domain/records.ts";
+import type { Entry, Head, Removal } from "../domain/records.ts";
+import { newestRemovals } from "../domain/removals.ts";
 import { within } from "../patience.ts";
 import type { AppendOutcome, ChangeLog, EntrySpan, Logger } from "../ports.ts";
 import { decodeEntry, type EntryDocument, encodeEntry } from "./codec.ts";
@@ -16,6 +17,12 @@ const APPEND_TIMEOUT_MS = 4_700;
 
 /** Entries that MongoDB sends at once, 16 MB at most. */
 const RANGE_BATCH = 1_000;
+
+/** Entries that are redacted in one command: some ten milliseconds of mongod's. */
+const REDACT_BATCH = 500;
+
+/** As in models.ts: the entries that touch a session. */
+const SESSION_ENTRIES = { "_id.p": 1, "changes.session_id": 1, "_id.s": -1 } as const;
 
 interface InsertReply {
   readonly ok: number;
@@ -118,6 +125,35 @@ export class MongoChangeLog implements ChangeLog {
   async deleteBefore(projectId: string, seq: number): Promise<void> {
     const range = { _id: { $gte: logKey(projectId, 0), $lt: logKey(projectId, seq) } };
     await this.#log.deleteMany(range, { writeConcern: DURABLE });
+  }
+
+  async readRemovals(projectId: string, sessionIds: readonly string[]): Promise<Removal[]> {
+    const removed = { $elemMatch: { session_id: { $in: [...sessionIds] }, type: "removed" as const } };
+    const found = await this.#log
+      .find({ "_id.p": projectId, changes: removed }, { hint: SESSION_ENTRIES })
+      .sort({ _id: 1 })
+      .toArray();
+    return newestRemovals(found.map(decodeEntry), sessionIds);
+  }
+
+  async redact(projectId: string, sessionIds: readonly string[], seq: number): Promise<number> {
+    const theirs = { session_id: { $in: [...sessionIds] }, type: { $ne: "removed" } };
+    const found = await this.#log
+      .find(
+        { "_id.p": projectId, "_id.s": { $lt: seq }, changes: { $elemMatch: theirs } },
+        { projection: { _id: 1 }, hint: SESSION_ENTRIES },
+      )
+      .limit(REDACT_BATCH)
+      .toArray();
+    if (found.length === 0) return 0;
+    const isTheirs = { $in: ["$$this.session_id", { $literal: [...sessionIds] }] };
+    const kept = { $or: [{ $not: [isTheirs] }, { $eq: ["$$this.type", "removed"] }] };
+    await this.#log.updateMany(
+      { _id: { $in: found.map(({ _id }) => _id) } },
+      [{ $set: { changes: { $filter: { input: "$changes", cond: kept } } } }],
+      { writeConcern: DURABLE },
+    );
+    return found.length;
   }
 
   async findAhead(heads: readonly { readonly projectId: string; readonly seq: number }[]): Promise<string[]> {

@@ -1,6 +1,6 @@
 import type { Session, Task } from "../../shared/entities.ts";
 import { sessionKey, taskKey } from "../../shared/ids.ts";
-import type { Entry, LogChange, SessionRecord, TaskRecord } from "../domain/records.ts";
+import type { Entry, LogChange, Removal, SessionRecord, TaskRecord } from "../domain/records.ts";
 import { logKey } from "./database.ts";
 
 /** Times of the documents are BSON dates, for queries and TTLs; inside patches and states they stay wire text. */
@@ -20,6 +20,13 @@ export type SessionDocument = Stored<Session> & {
 };
 
 export type TaskDocument = Stored<Task> & { _id: string; applied_seq: number; edit_version: number };
+
+/** What stands in the place of a removed document, so that nothing older is written there; MongoDB deletes it in time. */
+export interface Tombstone {
+  _id: string;
+  applied_seq: number;
+  removed_at: Date;
+}
 
 export interface EntryDocument {
   _id: { p: string; s: number };
@@ -89,6 +96,23 @@ export function decodeSession(document: SessionDocument): SessionRecord {
 export function decodeTask(document: TaskDocument): TaskRecord {
   const { _id, applied_seq, edit_version, ...stored } = document;
   return { entity: wireTimes<Task>(stored), appliedSeq: applied_seq, editVersion: edit_version };
+}
+
+/** Of the session and of its tasks. */
+export function encodeRemoval({ project_id, session_id, task_ids, seq }: Removal): {
+  readonly session: Tombstone;
+  readonly tasks: readonly Tombstone[];
+} {
+  const removed_at = new Date();
+  const inPlaceOf = (_id: string): Tombstone => ({ _id, applied_seq: seq, removed_at });
+  return {
+    session: inPlaceOf(sessionKey(project_id, session_id)),
+    tasks: task_ids.map((taskId) => inPlaceOf(taskKey(project_id, session_id, taskId))),
+  };
+}
+
+export function isTombstone(document: object): document is Tombstone {
+  return "removed_at" in document;
 }
 
 function storedTimes<T extends Session | Task>(entity: T): Stored<T> {

@@ -65,6 +65,8 @@ sessionSchema.index({ liveness: 1, hub_id: 1, _id: 1, incarnation: 1 });
 // Who is lost, and for how long.
 sessionSchema.index({ lost_at: 1 }, { partialFilterExpression: { liveness: "lost" } });
 
+forgetTombstones(sessionSchema);
+
 const taskSchema = new mongoose.Schema<TaskDocument>(
   {
     _id: String,
@@ -91,6 +93,8 @@ taskSchema.index({ project_id: 1, created_at: -1, _id: -1 });
 taskSchema.index({ session_id: 1, created_at: -1, _id: -1 });
 taskSchema.index({ project_id: 1, status: 1, ended_at: -1 });
 
+forgetTombstones(taskSchema);
+
 const entrySchema = new mongoose.Schema<EntryDocument>(
   { _id: Object, to_seq: Number, epoch: String, hub_id: String, at: Date, changes: [Object] },
   { ...options, collection: "log" },
@@ -110,6 +114,8 @@ const beatSchema = new mongoose.Schema<BeatDocument>(
   },
   { ...options, collection: "beats" },
 );
+// Longer than hubs take to write back what they heard before a session was removed.
+beatSchema.index({ removed_at: 1 }, { sparse: true, expireAfterSeconds: 60 });
 // Whose work stands still: few, and of those few the ones that were heard of lately.
 beatSchema.index({ last_heartbeat_at: -1 }, { partialFilterExpression: { still: true } });
 
@@ -117,6 +123,11 @@ const projectSchema = new mongoose.Schema(
   { _id: String, epoch: String, created_at: Date, projected_seq: Number, log_start: Number },
   { ...options, collection: "projects" },
 );
+
+const baseSessionSchema = new mongoose.Schema({ _id: String }, { ...options, collection: "base_sessions" });
+forgetTombstones(baseSessionSchema);
+const baseTaskSchema = new mongoose.Schema({ _id: String }, { ...options, collection: "base_tasks" });
+forgetTombstones(baseTaskSchema);
 
 export type Models = ReturnType<typeof modelsOf>;
 
@@ -126,6 +137,13 @@ export function modelsOf(connection: mongoose.Connection) {
     tasks: connection.model("Task", taskSchema),
     log: connection.model("Entry", entrySchema),
     projects: connection.model("Project", projectSchema),
+    baseSessions: connection.model("BaseSession", baseSessionSchema),
+    baseTasks: connection.model("BaseTask", baseTaskSchema),
     beats: connection.model("Beat", beatSchema),
   } as const;
+}
+
+/** Long after nobody can have anything on the way that is older; documents without that field are not in the index. */
+function forgetTombstones(schema: { index(fields: object, options: object): unknown }): void {
+  schema.index({ removed_at: 1 }, { sparse: true, expireAfterSeconds: 24 * 3_600 });
 }

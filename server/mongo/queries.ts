@@ -9,7 +9,7 @@ import type { StoredBeat } from "../ports.ts";
 import type { HistoryEntry, ListedProject, ListPlace, Queries, SessionFilter, TaskFilter } from "../queries/ports.ts";
 import { BatchedReads } from "./batched-reads.ts";
 import type { MongoBeats } from "./beats.ts";
-import { decodeSession, decodeTask, type SessionDocument, type TaskDocument } from "./codec.ts";
+import { decodeSession, decodeTask, isTombstone, type SessionDocument, type TaskDocument } from "./codec.ts";
 import { type logKey, MAX_SEQ } from "./database.ts";
 import { inScope, prefixRanges } from "./in-scope.ts";
 import { type Coverage, type ListPlan, planSessions, planTasks } from "./list-plan.ts";
@@ -50,7 +50,7 @@ export class MongoQueries implements Queries {
   async findTask(projectId: string, sessionId: string, taskId: string): Promise<Task | undefined> {
     const key = taskKey(projectId, sessionId, taskId);
     const found = await readOne<TaskDocument>(this.#models.tasks.collection, key);
-    return found === null ? undefined : decodeTask(found).entity;
+    return found === null || isTombstone(found) ? undefined : decodeTask(found).entity;
   }
 
   async findSessionsById(sessionId: string, scope: ProjectScope, limit: number): Promise<Session[]> {
@@ -71,7 +71,7 @@ export class MongoQueries implements Queries {
       WAIT_MS,
       this.#models.sessions.find({ _id: { $in: [...keys] } }, null, DOCUMENTS).lean<SessionDocument[]>(),
     );
-    return found.map((document) => decodeSession(document).entity);
+    return found.filter(isThere).map((document) => decodeSession(document).entity);
   }
 
   findStill(since: string, limit: number): Promise<string[]> {
@@ -198,10 +198,19 @@ async function readByKeys(
 ): Promise<ReadonlyMap<string, SessionDocument>> {
   const query = { _id: keys.length === 1 ? keys[0] : { $in: keys } } as object;
   const found = (await collection.find(query, DOCUMENTS).toArray()) as unknown as SessionDocument[];
-  return new Map(found.map((document) => [document._id, document]));
+  return new Map(found.filter(isThere).map((document) => [document._id, document]));
 }
 
-async function readPlan<D>(collection: mongoose.Collection, plan: ListPlan, limit: number): Promise<D[]> {
+/** In lists of everything tombstones come last: they have no time. */
+function isThere(document: object): boolean {
+  return !isTombstone(document);
+}
+
+async function readPlan<D extends object>(
+  collection: mongoose.Collection,
+  plan: ListPlan,
+  limit: number,
+): Promise<D[]> {
   const { parts, sort, hint } = plan;
   const found: D[] = [];
   for (const part of parts) {
@@ -209,5 +218,5 @@ async function readPlan<D>(collection: mongoose.Collection, plan: ListPlan, limi
     const options = { ...DOCUMENTS, sort, limit: limit - found.length, ...(hint === undefined ? {} : { hint }) };
     found.push(...((await within(WAIT_MS, collection.find(part, options).toArray())) as D[]));
   }
-  return found;
+  return found.filter(isThere);
 }

@@ -17,6 +17,7 @@ import { MongoKeys } from "./keys.ts";
 import { MongoLostSessions } from "./lost-sessions.ts";
 import { prepareDatabase } from "./prepare-database.ts";
 import { MongoProjections } from "./projections.ts";
+import { MongoPurges } from "./purges.ts";
 import { MongoQueries } from "./queries.ts";
 import { SlowCalls } from "./slow-calls.ts";
 
@@ -67,6 +68,7 @@ export async function openStores(config: Config, uri: string, log: Logger, onPri
       heldSessions: withPatience(new MongoHeldSessions(db), patience),
       lostSessions: withPatience(new MongoLostSessions(db), patience),
       keys: withPatience(new MongoKeys(db), patience),
+      purges: withPatience(new MongoPurges(db), patience),
       keyUses: withPatience(new MongoKeyUses(db), patience),
       queries: withPatience(new MongoQueries(models, beats), patience),
       inspection: withPatience(new MongoInspection(db, models), patience),

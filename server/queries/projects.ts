@@ -14,7 +14,7 @@ import type { ListedProject, Queries } from "./ports.ts";
 import { viewProject } from "./project-view.ts";
 import { countStalled } from "./stalled.ts";
 
-interface Sources {
+export interface ProjectSources {
   readonly queries: Queries;
   readonly projects: Projects;
   readonly projectCounts: Pick<ProjectCounts, "of">;
@@ -33,16 +33,16 @@ const UNKNOWN = {
 };
 
 /** A project as it is now: its counts hold every change that was acked before. One without changes is empty. */
-export async function readProject(sources: Sources, projectId: string): Promise<Outcome<ProjectView>> {
+export async function readProject(sources: ProjectSources, projectId: string): Promise<Outcome<ProjectView>> {
   const [listed, count] = await Promise.all([sources.queries.findProject(projectId), countOf(sources, projectId)]);
   if (count === undefined) return refused(UNKNOWN);
   const stalled = await countStalled(sources, [projectId]);
   return accepted(viewProject(projectId, listed, count, stalled.get(projectId) ?? 0));
 }
 
-/** Projects of the scope that have changes, by id. */
+/** Projects of the scope that have sessions, by id. A page may be short of the limit and yet not the last. */
 export async function listProjects(
-  sources: Sources,
+  sources: ProjectSources,
   scope: ProjectScope,
   { limit, cursor }: PageRequest,
 ): Promise<Outcome<Page<ProjectView>>> {
@@ -53,12 +53,14 @@ export async function listProjects(
   const items = found.slice(0, limit);
   const views = await viewAll(sources, items);
   if (views === undefined) return refused(UNKNOWN);
+  // One without any is what a purge has left.
+  const shown = views.filter(({ counts }) => counts.sessions > 0);
   const last = items.at(-1);
   const isMore = found.length > limit && last !== undefined;
-  return accepted(pageOf(views, isMore ? encodeCursor(place, [last.project_id]) : undefined));
+  return accepted(pageOf(shown, isMore ? encodeCursor(place, [last.project_id]) : undefined));
 }
 
-async function viewAll(sources: Sources, listed: readonly ListedProject[]): Promise<ProjectView[] | undefined> {
+async function viewAll(sources: ProjectSources, listed: readonly ListedProject[]): Promise<ProjectView[] | undefined> {
   const ids = listed.map(({ project_id }) => project_id);
   const stalled = await countStalled(sources, ids);
   const views: ProjectView[] = [];
@@ -75,7 +77,10 @@ async function viewAll(sources: Sources, listed: readonly ListedProject[]): Prom
 }
 
 /** Other hubs' changes may not have arrived here yet: the log is asked. */
-async function countOf({ projects, projectCounts }: Sources, projectId: string): Promise<ProjectCount | undefined> {
+async function countOf(
+  { projects, projectCounts }: ProjectSources,
+  projectId: string,
+): Promise<ProjectCount | undefined> {
   const project = await projects.get(projectId);
   await projects.catchUp(project);
   return projectCounts.of(project);

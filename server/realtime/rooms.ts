@@ -94,6 +94,15 @@ export class Rooms {
     this.#lastFrame.set(project, clock.monotonic());
   }
 
+  /** The project has begun anew: nobody can be told what came between. */
+  onAnew(project: Project): void {
+    const viewers = [...(this.#inStep.get(project) ?? []), ...this.#behind.viewersOf(project)];
+    for (const viewer of viewers) {
+      const heartbeats = viewer.joined.get(project.id)?.heartbeats === true;
+      this.reset(project, viewer, heartbeats, "the numbering of the project has begun anew");
+    }
+  }
+
   onHeartbeats(projectId: string, at: string, sessions: Readonly<Record<string, HeartbeatInfo>>): void {
     const room = heartbeatRoom(projectId);
     const { emitter } = this.#options;

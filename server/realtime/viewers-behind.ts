@@ -77,6 +77,10 @@ export class ViewersBehind {
     this.#projects.get(project)?.touched.note(entry);
   }
 
+  viewersOf(project: Project): readonly ViewerConnection[] {
+    return [...(this.#projects.get(project)?.sent.keys() ?? [])];
+  }
+
   remove(project: Project, viewer: ViewerConnection): void {
     const laggards = this.#projects.get(project);
     if (laggards?.sent.delete(viewer) && laggards.sent.size === 0) this.#projects.delete(project);

@@ -1,4 +1,5 @@
 import type { BOUNDS } from "../bounds.ts";
+import type { Purges } from "../forgetting/purges.ts";
 import type { Clock, Logger } from "../ports.ts";
 import { type TrimPorts, trimStep } from "./trim.ts";
 import type { TrimTerms } from "./trim-rule.ts";
@@ -7,6 +8,9 @@ interface Options extends Omit<TrimPorts, "bounds"> {
   /** How long, and how many changes of a project, the log keeps; 0: age or number is no reason to forget. */
   readonly logDays: number;
   readonly logChanges: number;
+  /** How long sessions stay after their end; 0: for ever. */
+  readonly sessionDays: number;
+  readonly purges: Pick<Purges, "forgetEnded" | "resume">;
   /** Whether a project falls to this hub, so that hubs share the work; nothing depends on it. */
   readonly isMine: (projectId: string) => boolean;
   readonly clock: Clock;
@@ -17,7 +21,7 @@ interface Options extends Omit<TrimPorts, "bounds"> {
 const DAY_MS = 24 * 60 * 60_000;
 
 /**
- * Trims the logs of all projects, a few entries at a time. It takes a small part of MongoDB's time, and less when MongoDB
+ * Trims the logs of all projects, a few entries at a time, and forgets sessions that ended long ago. It takes a small part of MongoDB's time, and less when MongoDB
  * is slow: each step is followed by a pause of several times its own length.
  */
 export class Retention {
@@ -40,8 +44,7 @@ export class Retention {
   }
 
   #start(): void {
-    const { logDays, logChanges, log } = this.#options;
-    if (logDays === 0 && logChanges === 0) return;
+    const { log } = this.#options;
     this.#sweeping ??= this.#sweep()
       .catch((error: unknown) => log.debug({ err: error }, "logs not looked at, will be tried again"))
       .finally(() => {
@@ -50,7 +53,9 @@ export class Retention {
   }
 
   async #sweep(): Promise<void> {
-    const { changeLog, isMine, bounds } = this.#options;
+    const { changeLog, isMine, purges, bounds } = this.#options;
+    await purges.resume(isMine);
+    if (this.#keepsAll) return;
     for await (const projectId of changeLog.projectIds()) {
       if (this.#isStopped) return;
       const isTrimmed = !isMine(projectId) || (await this.#tryToTrim(projectId));
@@ -58,14 +63,33 @@ export class Retention {
     }
   }
 
+  get #keepsAll(): boolean {
+    const { logDays, logChanges, sessionDays } = this.#options;
+    return logDays === 0 && logChanges === 0 && sessionDays === 0;
+  }
+
   /** What one project meets must not keep the others from being trimmed. */
   async #tryToTrim(projectId: string): Promise<boolean> {
     try {
+      await this.#forgetEnded(projectId);
       await this.#trim(projectId);
       return true;
     } catch (error) {
-      this.#options.log.debug({ err: error, project_id: projectId }, "log not trimmed, will be tried again");
+      this.#options.log.debug({ err: error, project_id: projectId }, "retention has not got on, will be tried again");
       return false;
+    }
+  }
+
+  async #forgetEnded(projectId: string): Promise<void> {
+    const { sessionDays, purges, clock, log, bounds } = this.#options;
+    if (sessionDays === 0) return;
+    const endedBefore = new Date(clock.now() - sessionDays * DAY_MS).toISOString();
+    for (let sessions = 0; ; ) {
+      const some = await purges.forgetEnded(projectId, endedBefore);
+      sessions += some;
+      if (some > 0 && !this.#isStopped) await this.#rest(bounds.trimPauseMs);
+      else if (sessions === 0) return;
+      else return log.info({ project_id: projectId, sessions }, "sessions forgotten that ended long ago");
     }
   }
 

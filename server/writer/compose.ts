@@ -100,7 +100,7 @@ export function compose(project: Project, options: Options): { commit: Commit; m
 }
 
 /** Never before the entry before it, whatever the clocks of two hubs say. */
-function entryTime(now: number, headAt: string): string {
+export function entryTime(now: number, headAt: string): string {
   const at = new Date(now).toISOString();
   return at > headAt ? at : headAt;
 }

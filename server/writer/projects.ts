@@ -2,6 +2,7 @@ import type { BOUNDS } from "../bounds.ts";
 import { foldEntry } from "../domain/fold.ts";
 import { EMPTY_HEAD, type Entry, Family, type FamilyDraft } from "../domain/records.ts";
 import type { ChangeLog, Clock, Logger, Projections } from "../ports.ts";
+import { SharedReads } from "../shared-reads.ts";
 import { approximateBytes, Project } from "./project.ts";
 import { readFamilies } from "./read-families.ts";
 
@@ -16,19 +17,14 @@ interface Options {
 /** Hears of every entry, in order per project, the moment the head has moved over it. */
 export type EntryListener = (project: Project, entry: Entry) => void;
 
-interface CatchUp {
-  readonly current: Promise<void>;
-  /** For those who came after `current` had begun to read. */
-  next: Promise<void> | undefined;
-}
-
 /** The projects this hub knows: loading them, keeping their heads up, and forgetting the idle ones. */
 export class Projects {
   readonly #options: Options;
   readonly #projects = new Map<string, Project>();
   readonly #beginning = new Map<string, Promise<Project>>();
-  readonly #catchingUp = new Map<Project, CatchUp>();
+  readonly #catchingUp = new SharedReads<Project, void>();
   readonly #listeners: EntryListener[] = [];
+  readonly #anewListeners: ((project: Project) => void)[] = [];
   #families = 0;
 
   constructor(options: Options) {
@@ -37,6 +33,11 @@ export class Projects {
 
   onEntry(listener: EntryListener): void {
     this.#listeners.push(listener);
+  }
+
+  /** Hears of a project whose log continues elsewhere than where it was followed to. */
+  onAnew(listener: (project: Project) => void): void {
+    this.#anewListeners.push(listener);
   }
 
   /** The project if its head is known already. */
@@ -96,19 +97,7 @@ export class Projects {
    * at a time per project; those who call during one share the next. Rejects when MongoDB is away.
    */
   catchUp(project: Project): Promise<void> {
-    const running = this.#catchingUp.get(project);
-    if (running === undefined) return this.#startCatchUp(project);
-    running.next ??= running.current.catch(() => {}).then(() => this.#startCatchUp(project));
-    return running.next;
-  }
-
-  #startCatchUp(project: Project): Promise<void> {
-    const current = this.#catchUp(project).finally(() => {
-      if (running.next === undefined) this.#catchingUp.delete(project);
-    });
-    const running: CatchUp = { current, next: undefined };
-    this.#catchingUp.set(project, running);
-    return current;
+    return this.#catchingUp.read(project, () => this.#catchUp(project));
   }
 
   async #catchUp(project: Project): Promise<void> {
@@ -126,8 +115,7 @@ export class Projects {
   }
 
   /**
-   * The log was trimmed beyond the head, or it is another one now: nothing that is held can be continued. Viewers find
-   * a position that does not fit and join anew.
+   * The log was trimmed beyond the head, or another life of it has begun: nothing that is held can be continued.
    */
   async beginAnew(project: Project): Promise<void> {
     const { changeLog, clock, log } = this.#options;
@@ -136,6 +124,7 @@ export class Projects {
     this.#families -= project.familyCount;
     project.begin(newHead);
     project.confirmHead(clock);
+    for (const listener of this.#anewListeners) listener(project);
   }
 
   /**

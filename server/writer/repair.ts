@@ -36,21 +36,24 @@ export async function repairProject(projectId: string, options: Options): Promis
     const isBehindLog = Math.max(first.from_seq, mark?.logStart ?? 1) > projected + 1;
     if (isBehindLog) await copyBase(projectId, options);
     const families = await projections.readFamilies(projectId, touchedSessions(entries));
-    const { sessions, tasks } = foldTouched(families, entries);
+    const batch = foldTouched(families, entries);
     // Where several hubs write one project, most of it is another hub's work that is done: then nothing is written.
-    if (sessions.length + tasks.length > 0) {
-      await projections.write({ sessions, tasks });
+    if (batch.sessions.length + batch.tasks.length + batch.removals.length > 0) {
+      await projections.write(batch);
       await projections.settle();
     }
     if (primary !== options.primaryChanges()) throw new Error("MongoDB's primary changed during the repair");
-    const marks = await projections.raiseMarks([{ projectId, from: projected + 1, to: last.to_seq }]);
+    const marks = await projections.raiseMarks([
+      { projectId, from: projected + 1, to: last.to_seq, epoch: last.epoch },
+    ]);
     // Readers find no way from the former mark to the log: they are to see this one at once.
     if (isBehindLog) await projections.settle();
     repaired += last.to_seq - projected;
     log.debug({ project_id: projectId, to_seq: last.to_seq }, "projection repaired");
     if (entries.length < bounds.entriesPerRead) return repaired;
     const now = marks.get(projectId);
-    mark = { epoch: first.epoch, logStart: mark?.logStart ?? 1, projectedSeq: Math.max(now ?? 0, last.to_seq) };
+    const projectedSeq = Math.max(now ?? 0, last.to_seq);
+    mark = { logStart: 1, forgottenSeq: 0, ...mark, epoch: last.epoch, projectedSeq };
   }
 }
 

@@ -111,6 +111,6 @@ const FIRST_STEP = { taken: "look", unknown: "send", late: "verify" } as const;
 const STEPS = { look, send: sendAgain, verify } as const;
 
 /** The very entry, not only one of this hub: after a loss the same hub may have put another one there. */
-function isSame(a: Entry, b: Entry): boolean {
+export function isSame(a: Entry, b: Entry): boolean {
   return a.hub_id === b.hub_id && a.epoch === b.epoch && a.at === b.at && jsonEqual(a.changes, b.changes);
 }

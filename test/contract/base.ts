@@ -44,6 +44,16 @@ export function baseContract(name: string, fresh: () => Promise<Base>): void {
       expect((await base.readFamilies("p", ["s"])).get("s")?.session?.appliedSeq).toBe(3);
     });
 
+    test("[D27] what was removed is neither read nor replaced by what is older", async () => {
+      await base.write({ sessions: [session("s", "p", 3)], tasks: [task("s", "p")] });
+      const removals = [{ project_id: "p", session_id: "s", task_ids: ["t"], seq: 9 }];
+      await base.write({ sessions: [], tasks: [], removals });
+      await base.write({ sessions: [session("s", "p", 4)], tasks: [task("s", "p")] });
+      const family = (await base.readFamilies("p", ["s"])).get("s");
+      expect(family).toMatchObject({ session: undefined, taskCount: 0, removed: { seq: 9 } });
+      for await (const { sessions, tasks } of base.readAll("p")) expect([...sessions, ...tasks]).toEqual([]);
+    });
+
     test("all of a project is read, and nothing of others whose names begin alike", async () => {
       await base.write({
         sessions: [session("a", "p", 1), session("b", "p", 1), session("c", "p.1", 1)],

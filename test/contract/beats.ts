@@ -59,6 +59,13 @@ export function beatsContract(name: string, fresh: () => Promise<Beats>): void {
       expect(await beats.findStill(atSecond(2), 10)).toEqual(["p/s"]);
     });
 
+    test("[D27] rows are removed by their keys, and what was on its way does not bring them back", async () => {
+      await beats.write("hub.1", [row(1), row(2, { sessionId: "t" })]);
+      await beats.remove(["p/s", "p/none"]);
+      await beats.write("hub.1", [row(2), row(2, { sessionId: "none", claim: true })]);
+      expect([...(await beats.read(["p/s", "p/t", "p/none"])).keys()]).toEqual(["p/t"]);
+    });
+
     test("rows of several sessions are read by their keys; unknown ones are absent", async () => {
       await beats.write("hub.1", [row(1), row(2, { sessionId: "t" }), row(3, { projectId: "q" })]);
       const found = await beats.read(["p/s", "p/t", "p/none"]);

@@ -130,6 +130,30 @@ export function changeLogContract(name: string, fresh: () => Promise<ChangeLog>)
       expect(await log.findAhead(heads)).toEqual(["p"]);
     });
 
+    test("[D26] changes of removed sessions leave their entries, which stay, and so do the removals", async () => {
+      const removed = { ...creation(4, "a"), type: "removed", patch: {}, state: undefined } as const;
+      const { state: _, ...removal } = removed;
+      await log.append([
+        entryOf([creation(1, "a"), creation(2, "b")]),
+        entryOf([creation(3, "a")]),
+        entryOf([removal, creation(5, "c")]),
+        entryOf([creation(6, "a")]),
+      ]);
+      const newest = [{ project_id: "p", session_id: "a", task_ids: [], seq: 4 }];
+      expect(await log.readRemovals("p", ["a", "b"])).toEqual(newest);
+      expect(await log.redact("p", ["a"], 4)).toBe(2);
+      expect(await log.redact("p", ["a"], 4)).toBe(0);
+      const entries = await log.readAfter("p", 0, 10);
+      expect(entries.map(({ from_seq, to_seq }) => [from_seq, to_seq])).toEqual([
+        [1, 2],
+        [3, 3],
+        [4, 5],
+        [6, 6],
+      ]);
+      expect(entries.map(({ changes }) => changes.map(({ seq }) => seq))).toEqual([[2], [], [4, 5], [6]]);
+      expect(await log.readRemovals("p", ["a"])).toEqual(newest);
+    });
+
     test("a project whose name is the beginning of another's has its own log", async () => {
       await fill();
       await log.append([entryOf([creation(1, "x", "p.1")], { project_id: "p.1" })]);

@@ -11,6 +11,7 @@ import { MongoKeys } from "../../server/mongo/keys.ts";
 import { MongoLostSessions } from "../../server/mongo/lost-sessions.ts";
 import { prepareDatabase } from "../../server/mongo/prepare-database.ts";
 import { MongoProjections } from "../../server/mongo/projections.ts";
+import { MongoPurges } from "../../server/mongo/purges.ts";
 import { freshDatabase } from "../support/database.ts";
 import { QUIET } from "../support/entries.ts";
 import { eventually } from "../support/eventually.ts";
@@ -22,6 +23,7 @@ import { hubsContract } from "./hubs.ts";
 import { keysContract } from "./keys.ts";
 import { lostSessionsContract } from "./lost-sessions.ts";
 import { projectionsContract } from "./projections.ts";
+import { purgesContract } from "./purges.ts";
 
 const database = freshDatabase();
 let connection: Awaited<ReturnType<typeof connectMongo>>;
@@ -51,11 +53,13 @@ async function emptied() {
     "hubs",
     "keys",
     "key_uses",
+    "purges",
   ];
   for (const name of kept) await db.collection(name).deleteMany({});
   return db;
 }
 
+purgesContract("MongoDB", async () => new MongoPurges(await emptied()));
 baseContract("MongoDB", async () => new MongoBase(await emptied()));
 changeLogContract("MongoDB", async () => new MongoChangeLog(await emptied(), QUIET));
 projectionsContract("MongoDB", async () => new MongoProjections(await emptied()));
@@ -72,6 +76,7 @@ beatsContract("MongoDB", async () => {
       await new MongoProjections(db).settle();
       return beats.read(keys);
     },
+    remove: (keys) => beats.remove(keys),
     findStill: async (since, limit) => {
       await new MongoProjections(db).settle();
       return beats.findStill(since, limit);

@@ -96,7 +96,10 @@ export function projectionsContract(name: string, fresh: () => Promise<Projectio
       await projections.raiseLogStart("p", 4);
       expect((await projections.readMark("p"))?.logStart).toBe(9);
       await projections.createMark("p", { epoch: "other", logStart: 1 }, atSecond(1));
-      expect(await projections.readMark("p")).toEqual({ epoch: "e", projectedSeq: 0, logStart: 9 });
+      expect(await projections.readMark("p")).toEqual({ epoch: "e", projectedSeq: 0, logStart: 9, forgottenSeq: 0 });
+      await projections.raiseForgotten("p", 5);
+      await projections.raiseForgotten("p", 3);
+      expect((await projections.readMark("p"))?.forgottenSeq).toBe(5);
       const raise = async (from: number, to: number) =>
         (await projections.raiseMarks([{ projectId: "p", from, to }])).get("p");
       expect(await raise(2, 3)).toBe(0);
@@ -105,6 +108,49 @@ export function projectionsContract(name: string, fresh: () => Promise<Projectio
       expect(await raise(3, 7)).toBe(7);
       expect(await raise(9, 9)).toBe(7);
       expect(await projections.readProjectedSeqs(["p", "q"])).toEqual(new Map([["p", 7]]));
+    });
+
+    test("[D27] where a session was removed nothing older is written any more, and what is newer is", async () => {
+      const removal = { project_id: "p", session_id: "s", task_ids: ["t", "late"], seq: 5 };
+      await projections.write({
+        sessions: [session({ seq: 4, version: 4 })],
+        tasks: [task(), task({ task_id: "late" })],
+      });
+      await projections.write({ sessions: [], tasks: [], removals: [removal] });
+      await projections.write({
+        sessions: [session({ seq: 4, version: 4 })],
+        tasks: [task(), task({ task_id: "late" })],
+      });
+      await projections.settle();
+      const gone = (await projections.readFamilies("p", ["s"])).get("s");
+      expect(gone).toMatchObject({ session: undefined, taskCount: 0, removed: { seq: 5 } });
+      expect(await projections.findSessionsById("s", ProjectScope.all)).toEqual([]);
+      expect(await projections.readWindow("p", atSecond(0))).toEqual({ sessions: [], tasks: [] });
+      const anew = session({ seq: 6, version: 1 });
+      await projections.write({ sessions: [anew], tasks: [task({ seq: 7 })] });
+      await projections.write({ sessions: [], tasks: [], removals: [removal] });
+      await projections.settle();
+      const again = (await projections.readFamilies("p", ["s"])).get("s");
+      expect(again).toMatchObject({ session: anew, taskCount: 1 });
+    });
+
+    test("ids of sessions: all that were there, in their order, and those that ended", async () => {
+      const final = { status: "COMPLETED", liveness: "ended" } as const;
+      await projections.write({
+        sessions: [
+          session({ session_id: "b", ...final, ended_at: atSecond(9) }),
+          session({ session_id: "a", ...final, ended_at: atSecond(1) }),
+          session({ session_id: "c", created_at: atSecond(5) }),
+          session({ session_id: "d" }),
+          session({ session_id: "a", project_id: "p.1", ...final, ended_at: atSecond(1) }),
+        ],
+        tasks: [],
+      });
+      await projections.settle();
+      const all = { createdBefore: atSecond(4), after: undefined };
+      expect(await projections.findSessionIds("p", all, 2)).toEqual(["a", "b"]);
+      expect(await projections.findSessionIds("p", { ...all, after: "b" }, 2)).toEqual(["d"]);
+      expect(await projections.findEndedSessionIds("p", atSecond(9), 5)).toEqual(["a"]);
     });
 
     test("the window shows what is not final or ended since, and tasks of shown sessions only", async () => {

@@ -152,6 +152,13 @@ function operations(): { method: string; route: string; operation: Json }[] {
 const GIVEN: Readonly<Record<string, () => Promise<Partial<Example>>>> = {
   closeSession: () => madeSession("build-16"),
   expireSession: () => madeSession("build-15"),
+  getPurge: async () => {
+    const { body } = await rest(hub, "POST /admin/purges", { body: { session_id: await endedSession() } });
+    await eventually("the purge is done", async () => {
+      return (await rest(hub, `GET /admin/purges/${body.purge_id}`)).body.state === "done";
+    });
+    return { path: { purge_id: body.purge_id } };
+  },
   resume: async () => {
     await eventually("the hub is held", async () => (await rest(hub, "GET /admin/drain")).body.state === "held");
     return {};
@@ -167,6 +174,12 @@ const LAST = ["startDrain", "resume"];
 async function madeSession(session_id: string): Promise<object> {
   await rest(hub, "POST /sessions", { body: { session_id, machine_id: "laptop-1" } });
   return {};
+}
+
+async function endedSession(): Promise<string> {
+  await rest(hub, "POST /sessions", { body: { session_id: "build-14", machine_id: "laptop-1" } });
+  await rest(hub, "POST /sessions/build-14/close", { body: { status: "COMPLETED" } });
+  return "build-14";
 }
 
 async function madeKey(): Promise<string> {

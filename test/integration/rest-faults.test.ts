@@ -68,6 +68,7 @@ async function edge(parts: Partial<HttpDeps>, timeouts?: Parameters<typeof creat
     snapshots: {} as HttpDeps["snapshots"],
     history: {} as HttpDeps["history"],
     heartbeats: { lastOf: () => undefined, stillKeys: () => [] },
+    purges: { begin: never, find: never },
     projectCounts: { of: never },
     bounds: BOUNDS,
     stalledAfterMs: 0,

@@ -192,7 +192,7 @@ export async function checkPast(
   const headSeq = entries.at(-1)?.to_seq ?? 0;
   const checkpoints = new Checkpoints({ ...BOUNDS, checkpointChanges: 5 } as unknown as typeof BOUNDS);
   for (let seq = logStart - 1; seq <= headSeq; seq++) {
-    const place = { seq, time: "1970-01-02T00:00:00.000Z", epoch, logStart };
+    const place = { seq, time: "1970-01-02T00:00:00.000Z", epoch, logStart, forgottenSeq: 0 };
     const isOver = () => false;
     const built = await buildSnapshotAt(projectId, place, { changeLog, base, checkpoints, isOver, bounds: BOUNDS });
     // A crash left the base ahead of the log's start.

@@ -186,6 +186,14 @@ export class FaultyChangeLog implements ChangeLog {
     return this.#wire.read(() => this.#log.deleteBefore(projectId, seq));
   }
 
+  readRemovals(...given: Parameters<ChangeLog["readRemovals"]>) {
+    return this.#wire.read(() => this.#log.readRemovals(...given));
+  }
+
+  redact(...given: Parameters<ChangeLog["redact"]>) {
+    return this.#wire.read(() => this.#log.redact(...given));
+  }
+
   findAhead(heads: Parameters<ChangeLog["findAhead"]>[0]) {
     return this.#wire.read(() => this.#log.findAhead(heads));
   }
@@ -247,6 +255,18 @@ export class FaultyProjections implements Projections {
       while (this.#durable() !== undefined) await this.#wire.sleepUpTo(5);
       await this.#projections.raiseLogStart(projectId, logStart);
     });
+  }
+
+  raiseForgotten(projectId: string, seq: number) {
+    return this.#raise(() => this.#projections.raiseForgotten(projectId, seq));
+  }
+
+  findSessionIds(...given: Parameters<Projections["findSessionIds"]>) {
+    return this.#wire.read(() => this.#projections.findSessionIds(...given));
+  }
+
+  findEndedSessionIds(...given: Parameters<Projections["findEndedSessionIds"]>) {
+    return this.#wire.read(() => this.#projections.findEndedSessionIds(...given));
   }
 
   raiseMarks(ranges: Parameters<Projections["raiseMarks"]>[0]) {

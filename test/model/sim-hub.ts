@@ -79,6 +79,8 @@ export const LEASE = { ttlMs: 100, graceMs: 60 };
 const KEPT_CHANGES = 6;
 const YOUNGEST_MS = 500;
 
+const NO_PURGES = { forgetEnded: async () => 0, resume: async () => {} };
+
 interface Shared {
   readonly time: VirtualTime;
   readonly changeLog: MemoryChangeLog;
@@ -130,7 +132,16 @@ export class SimHub {
     });
     // All hubs trim all projects, so that they meet.
     this.#retention = new Retention({
-      ...{ ...ports, logDays: 0, logChanges: KEPT_CHANGES, isMine: () => true, clock: time, log },
+      ...{
+        ...ports,
+        logDays: 0,
+        logChanges: KEPT_CHANGES,
+        sessionDays: 0,
+        purges: NO_PURGES,
+        isMine: () => true,
+        clock: time,
+        log,
+      },
       bounds: { ...ALL_BOUNDS, ...BOUNDS, trimYoungestMs: YOUNGEST_MS } as unknown as typeof ALL_BOUNDS,
     });
     this.#others = new OtherHubs({

@@ -155,7 +155,7 @@ describe("projected_seq", () => {
           return real.readMark(projectId);
         },
       }));
-      documents.restore({ sessions: new Map(), tasks: new Map(), marks: new Map() });
+      documents.restore(new MemoryProjections().save());
       core.onPrimaryChange();
       await time.sleep(20_000);
       expect(core.projects.known("q")).toBeUndefined();
@@ -192,7 +192,7 @@ describe("the projector", () => {
       const { session: first } = await core.answer("p", openOf());
       const { session: second } = await core.answer("p", edit(1, "s"));
       const { session: third } = await core.answer("p", edit(2, "s"));
-      documents.restore({ sessions: new Map(), tasks: new Map(), marks: new Map() });
+      documents.restore(new MemoryProjections().save());
       for (const record of [second, third, first]) core.projector.project([record], [], () => {});
       await time.sleep(5);
       expect(documents.save().sessions.get("p/s")).toEqual(third);

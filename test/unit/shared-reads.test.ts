@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
-import { SharedReads } from "../../server/queries/shared-reads.ts";
+import { SharedReads } from "../../server/shared-reads.ts";
 
 function start() {
-  const reads = new SharedReads<number>();
+  const reads = new SharedReads<string, number>();
   const begun: PromiseWithResolvers<number>[] = [];
   const ask = (question = "q") =>
     reads.read(question, () => {

@@ -24,6 +24,7 @@ import { Check, DEFAULT_PROJECTS, MOST_PROJECTS, ProjectsLimit } from "../../../
 import { KeyView } from "../../../shared/rest/keys.ts";
 import { DrainProgress, HubStats, HubView } from "../../../shared/rest/operations.ts";
 import { ProjectView } from "../../../shared/rest/projects.ts";
+import { PurgeView } from "../../../shared/rest/purges.ts";
 import { DEFAULT_PAGE, MAX_PAGE, PageParameters, Time, Whole } from "../../../shared/rest/query.ts";
 import { DisplayView, SessionView } from "../../../shared/rest/sessions.ts";
 
@@ -60,6 +61,7 @@ const NAMED = {
   HubView,
   HubStats,
   Check,
+  PurgeView,
   Problem,
   AckError,
   ErrorCode: ErrorCodeWord,

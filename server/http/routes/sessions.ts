@@ -10,7 +10,7 @@ import { findSession } from "../../queries/find-session.ts";
 import { listSessions } from "../../queries/list.ts";
 import { readHistory } from "../../queries/session-history.ts";
 import { viewSessions, viewWritten } from "../../queries/session-view.ts";
-import { SharedReads } from "../../queries/shared-reads.ts";
+import { SharedReads } from "../../shared-reads.ts";
 import { accepted, type Outcome, refused } from "../../writer/outcome.ts";
 import {
   CLOSE_SESSION,
@@ -35,7 +35,7 @@ type OneQuery = z.infer<typeof ProjectQuery>;
 
 export function sessionResources(deps: HttpDeps): Resource[] {
   // Dashboards and operators ask for the same list, many at a time.
-  const lists = new SharedReads<Outcome<Reply>>();
+  const lists = new SharedReads<string, Outcome<Reply>>();
   return [
     {
       path: "/sessions",

@@ -8,18 +8,18 @@ interface Read<T> {
  * The same question asked by many at once is answered by one read. Nobody gets an answer whose read had begun before the
  * question came, so what was acked before is in it. Bounded by the questions that are open.
  */
-export class SharedReads<T> {
-  readonly #reads = new Map<string, Read<T>>();
+export class SharedReads<Question, T> {
+  readonly #reads = new Map<Question, Read<T>>();
 
   /** `question` says everything that the answer depends on, who asks included. Rejects for all who share a read that does. */
-  read(question: string, run: () => Promise<T>): Promise<T> {
+  read(question: Question, run: () => Promise<T>): Promise<T> {
     const running = this.#reads.get(question);
     if (running === undefined) return this.#start(question, run);
     running.next ??= running.current.then(ignore, ignore).then(() => this.#start(question, run));
     return running.next;
   }
 
-  #start(question: string, run: () => Promise<T>): Promise<T> {
+  #start(question: Question, run: () => Promise<T>): Promise<T> {
     const current = run().finally(() => {
       if (read.next === undefined) this.#reads.delete(question);
     });

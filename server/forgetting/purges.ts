@@ -1,0 +1,181 @@
+import { randomBytes } from "node:crypto";
+import type { Actor } from "../../shared/entities.ts";
+import type { Entry } from "../domain/records.ts";
+import type { PurgeRecord, PurgeStore } from "../ports.ts";
+import { pause } from "../timing.ts";
+import { appendRemoval, type RemovalPorts } from "./append-removal.ts";
+import { type ErasePorts, eraseTraces } from "./erase-traces.ts";
+
+interface Options extends RemovalPorts, ErasePorts {
+  readonly store: PurgeStore;
+  /** Of an entry that is in the log: so that all hubs know it at once. */
+  readonly onRemoval: (entry: Entry) => void;
+}
+
+/** What is to be forgotten, and who says so. */
+export interface PurgeOrder {
+  readonly project_id: string;
+  /** All sessions of the project that are there now, without it. */
+  readonly session_id?: string;
+  readonly actor: Actor;
+  readonly request_id: string;
+}
+
+/**
+ * Forgets sessions for good, some at a time. What is being done stands in the database before it is begun, so that any hub
+ * can go on with it after a crash.
+ */
+export class Purges {
+  readonly #options: Options;
+  readonly #running = new Map<string, Promise<void>>();
+  #isStopped = false;
+
+  constructor(options: Options) {
+    this.#options = options;
+  }
+
+  /** Begins; how it goes on, `find` tells. Rejects when MongoDB does not answer. */
+  async begin({ project_id, session_id, actor, request_id }: PurgeOrder): Promise<PurgeRecord> {
+    const at = this.#now();
+    const record: PurgeRecord = {
+      id: `purge-${randomBytes(6).toString("hex")}`,
+      project_id,
+      ...(session_id === undefined ? {} : { session_id }),
+      actor,
+      request_id,
+      requested_at: at,
+      moved_at: at,
+      under_way: session_id === undefined ? [] : [session_id],
+      sessions: 0,
+      entries: 0,
+      kept: 0,
+    };
+    await this.#put(record);
+    this.#options.log.info({ ...auditOf(record), audit: "purge" }, "purge begun");
+    this.#start(record);
+    return record;
+  }
+
+  find(id: string): Promise<PurgeRecord | undefined> {
+    return this.#options.store.find(id);
+  }
+
+  /** Goes on with what no hub has moved for a while. */
+  async resume(isMine: (projectId: string) => boolean): Promise<void> {
+    const { store, clock, bounds } = this.#options;
+    const movedBefore = new Date(clock.now() - bounds.purgeIdleMs).toISOString();
+    for (const record of await store.readOpen(movedBefore, bounds.purgesResumed)) {
+      if (isMine(record.project_id)) this.#start(record);
+    }
+    await store.forgetFinished(new Date(clock.now() - bounds.purgesKeptMs).toISOString());
+  }
+
+  /** Forgets some of the sessions that ended before a time, in the same life of the numbering. Returns how many. */
+  async forgetEnded(projectId: string, endedBefore: string): Promise<number> {
+    const { projections, bounds, hubId } = this.#options;
+    const sessionIds = await projections.findEndedSessionIds(projectId, endedBefore, bounds.removedPerEntry);
+    if (sessionIds.length === 0) return 0;
+    const at = this.#now();
+    const record: PurgeRecord = {
+      id: `retention-${randomBytes(6).toString("hex")}`,
+      project_id: projectId,
+      actor: { kind: "hub", id: hubId },
+      requested_at: at,
+      moved_at: at,
+      ended_before: endedBefore,
+      under_way: sessionIds,
+      sessions: 0,
+      entries: 0,
+      kept: 0,
+    };
+    const done = await this.#forget(await this.#put(record));
+    await this.#put({ ...done, finished_at: this.#now() });
+    return done.sessions;
+  }
+
+  /** Ends after the step that is under way; another hub goes on with the rest. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    await Promise.all(this.#running.values());
+  }
+
+  #start(record: PurgeRecord): void {
+    if (this.#running.has(record.id) || this.#isStopped) return;
+    const running = this.#run(record).finally(() => this.#running.delete(record.id));
+    this.#running.set(record.id, running);
+  }
+
+  async #run(first: PurgeRecord): Promise<void> {
+    const { log, bounds } = this.#options;
+    let record: PurgeRecord = first;
+    let wait: number = bounds.unknownRetryFirstMs;
+    while (!this.#isStopped && record.finished_at === undefined) {
+      try {
+        record = await this.#step(record);
+        wait = bounds.unknownRetryFirstMs;
+      } catch (error) {
+        log.warn({ ...auditOf(record), err: error }, "purge interrupted, will be tried again");
+        await pause(wait);
+        wait = Math.min(wait * 2, bounds.unknownRetryLastMs);
+      }
+    }
+  }
+
+  /** Some sessions, or the end. */
+  async #step(record: PurgeRecord): Promise<PurgeRecord> {
+    const sessionIds = record.under_way.length > 0 ? record.under_way : await this.#next(record);
+    if (sessionIds.length > 0)
+      return this.#put(await this.#forget(await this.#put({ ...record, under_way: sessionIds })));
+    const done = await this.#put({ ...record, finished_at: this.#now() });
+    this.#options.log.info({ ...auditOf(done), audit: "purge" }, "purge done");
+    return done;
+  }
+
+  async #next({ project_id, session_id, ended_before, requested_at, after }: PurgeRecord): Promise<readonly string[]> {
+    if (session_id !== undefined || ended_before !== undefined) return [];
+    const { projections, bounds } = this.#options;
+    return projections.findSessionIds(project_id, { createdBefore: requested_at, after }, bounds.removedPerEntry);
+  }
+
+  /** What was begun before a crash is found in the log, where the removals stay. */
+  async #forget(record: PurgeRecord): Promise<PurgeRecord> {
+    const { changeLog, onRemoval } = this.#options;
+    const { project_id, under_way, actor, request_id, ended_before } = record;
+    const cause = {
+      actor,
+      ...(request_id === undefined ? {} : { request_id }),
+      beginsEpoch: ended_before === undefined,
+    };
+    const { entry, removals, kept } = await appendRemoval(project_id, under_way, cause, this.#options);
+    if (entry !== undefined) onRemoval(entry);
+    let entries = await eraseTraces(project_id, removals, this.#options);
+    const removed = new Set(removals.map(({ session_id }) => session_id));
+    const others = under_way.filter((sessionId) => !removed.has(sessionId));
+    for (const removal of others.length === 0 ? [] : await changeLog.readRemovals(project_id, others)) {
+      entries += await eraseTraces(project_id, [removal], this.#options);
+    }
+    return {
+      ...record,
+      under_way: [],
+      after: under_way.at(-1),
+      sessions: record.sessions + removals.length,
+      entries: record.entries + entries,
+      kept: record.kept + kept,
+    };
+  }
+
+  async #put(record: PurgeRecord): Promise<PurgeRecord> {
+    const moved = { ...record, moved_at: this.#now() };
+    await this.#options.store.put(moved);
+    return moved;
+  }
+
+  #now(): string {
+    return new Date(this.#options.clock.now()).toISOString();
+  }
+}
+
+/** Who forgot what, and how far it is: never more than ids and numbers. */
+function auditOf({ id, project_id, session_id, actor, request_id, sessions, entries, kept }: PurgeRecord): object {
+  return { purge_id: id, project_id, session_id, actor, request_id, sessions, entries, kept };
+}

@@ -1,0 +1,223 @@
+import { describe, expect, test } from "vitest";
+import { BOUNDS } from "../../server/bounds.ts";
+import { Purges } from "../../server/forgetting/purges.ts";
+import { MemoryBase } from "../../server/memory/base.ts";
+import { MemoryBeats } from "../../server/memory/beats.ts";
+import { MemoryChangeLog } from "../../server/memory/change-log.ts";
+import { MemoryProjections } from "../../server/memory/projections.ts";
+import { MemoryPurges } from "../../server/memory/purges.ts";
+import type { ChangeLog, ProjectionBatch, Projections } from "../../server/ports.ts";
+import { trimStep } from "../../server/retention/trim.ts";
+import { Core } from "../support/core.ts";
+import { openOf, publishOf, QUIET } from "../support/entries.ts";
+import { Gate, withMethods } from "../support/scripted.ts";
+import { VirtualTime } from "../support/virtual-time.ts";
+
+const HOUR_MS = 60 * 60_000;
+const SECRET = "swordfish";
+const ORDER = { project_id: "p", actor: { kind: "operator", id: "key:1" }, request_id: "r" } as const;
+
+/** Stores, and hubs on them. */
+class Scene {
+  readonly time = new VirtualTime();
+  readonly changeLog = new MemoryChangeLog();
+  readonly projections = new MemoryProjections();
+  readonly base = new MemoryBase();
+  readonly beats = new MemoryBeats();
+  readonly store = new MemoryPurges();
+  readonly #cores: Core[] = [];
+
+  run(work: (scene: Scene) => Promise<void>): Promise<void> {
+    return this.time.run(
+      () => 0.5,
+      20 * HOUR_MS,
+      async () => {
+        await work(this);
+        for (const core of this.#cores) core.stop();
+      },
+    );
+  }
+
+  hub(changeLog: ChangeLog = this.changeLog, projections: Projections = this.projections): Core {
+    const { time, base } = this;
+    const leaseTerms = () => ({ ttlMs: 100 * HOUR_MS, graceMs: 100 * HOUR_MS });
+    const core = new Core({ hubId: `h${this.#cores.length}`, time, changeLog, projections, base, leaseTerms });
+    this.#cores.push(core);
+    return core;
+  }
+
+  get ports() {
+    const { changeLog, projections, base, beats, store, time } = this;
+    const common = { hubId: "purger", clock: time, log: QUIET, bounds: BOUNDS, primaryChanges: () => 0 };
+    return { ...common, changeLog, projections, base, beats, store, onRemoval: () => {} };
+  }
+
+  /** Resolves when nothing is under way any more. */
+  async purge(purges = new Purges(this.ports)): Promise<void> {
+    const { id } = await purges.begin({ ...ORDER, session_id: "s" });
+    await this.#end(id);
+  }
+
+  async resume(): Promise<void> {
+    this.time.block(2 * BOUNDS.purgeIdleMs);
+    const open = await this.store.readOpen(new Date(this.time.now()).toISOString(), 10);
+    await new Purges(this.ports).resume(() => true);
+    for (const { id } of open) await this.#end(id);
+  }
+
+  async #end(id: string): Promise<void> {
+    while ((await this.store.find(id))?.finished_at === undefined) await this.time.sleep(10);
+  }
+
+  /** A session that ended, whose every change has a secret, and another one. */
+  async history(hub: Core): Promise<void> {
+    await hub.answer("p", { ...openOf("s"), metadata: { SECRET } });
+    await hub.answer("p", openOf("other"));
+    await hub.answer("p", publishOf(1, [{ kind: "task", task_id: "t", title: SECRET }]));
+    await hub.answer("p", publishOf(2, [{ kind: "session", status: "COMPLETED", metadata: { why: SECRET } }]));
+    await this.time.sleep(2_000);
+  }
+
+  /** Everything in the stores, as text. */
+  async everything(): Promise<string> {
+    const inBase = [];
+    for await (const batch of this.base.readAll("p")) inBase.push(batch);
+    const { sessions, tasks } = this.projections.save();
+    const entries = this.changeLog.entries("p").map(({ changes }) => changes);
+    return JSON.stringify([entries, [...sessions.values()], [...tasks.values()], inBase]);
+  }
+}
+
+const play = (work: (scene: Scene) => Promise<void>) => new Scene().run(work);
+
+describe("a purge among hubs", () => {
+  test("[D26] a hub with an old head loses its place to the removal, decides again, and its sessions go on", () =>
+    play(async (scene) => {
+      // Nobody tells it, and it does not look.
+      const hub = scene.hub(withMethods<ChangeLog>(scene.changeLog, () => ({ findAhead: async () => [] })));
+      await scene.history(hub);
+      const before = hub.projects.known("p")?.head;
+      await scene.purge();
+      expect(hub.projects.known("p")?.head).toEqual(before);
+      const answer = await hub.answer(
+        "p",
+        publishOf(1, [{ kind: "session", metadata: { a: 1 } }], { session_id: "other" }),
+      );
+      expect(answer.seq).toBe((before?.seq ?? 0) + 2);
+      expect(hub.projects.known("p")?.head.epoch).not.toBe(before?.epoch);
+      const refused = await hub.submit("p", publishOf(3, [{ kind: "session", metadata: { a: 1 } }]));
+      expect(refused).toMatchObject({ ok: false, refusal: { code: "NOT_FOUND" } });
+      expect(await hub.answer("p", openOf("s"))).toMatchObject({ created: true, session: { entity: { version: 1 } } });
+      expect(await scene.everything()).not.toContain(SECRET);
+    }));
+
+  test("[D26] two hubs and an append in the same moment: each is in the log once", () =>
+    play(async (scene) => {
+      const hub = scene.hub();
+      await scene.history(hub);
+      const edit = (op: number) => publishOf(op, [{ kind: "session", metadata: { op } }], { session_id: "other" });
+      const answers = [scene.purge(), hub.answer("p", edit(1)), scene.purge()];
+      await Promise.all(answers);
+      await hub.answer("p", edit(2));
+      const changes = scene.changeLog.entries("p").flatMap((entry) => entry.changes);
+      expect(changes.filter(({ type }) => type === "removed")).toHaveLength(1);
+      expect(changes.filter(({ op }) => op === 1)).toHaveLength(1);
+      expect(await scene.everything()).not.toContain(SECRET);
+    }));
+
+  test("[D27] documents that a stalled hub writes late do not come back", () =>
+    play(async (scene) => {
+      const written: ProjectionBatch[] = [];
+      const projections = withMethods<Projections>(scene.projections, (real) => ({
+        write: async (batch) => {
+          written.push(batch);
+          await real.write(batch);
+        },
+      }));
+      await scene.history(scene.hub(scene.changeLog, projections));
+      await scene.purge();
+      expect(JSON.stringify(written)).toContain(SECRET);
+      for (const batch of written) await scene.projections.write(batch);
+      expect(await scene.everything()).not.toContain(SECRET);
+    }));
+
+  test("[D27] a trimming hub that read the base before puts nothing back", () =>
+    play(async (scene) => {
+      await scene.history(scene.hub());
+      scene.time.block(2 * HOUR_MS);
+      const gate = new Gate();
+      const base = withMethods(scene.base, (real) => ({
+        write: async (batch) => {
+          await gate.passed;
+          await real.write(batch);
+        },
+      }));
+      const youngest = new Date(scene.time.now() - HOUR_MS).toISOString();
+      const trimming = trimStep(
+        "p",
+        { youngest, olderThan: youngest, keptChanges: undefined },
+        { ...scene.ports, base },
+      );
+      await scene.time.sleep(1);
+      await scene.purge();
+      gate.open();
+      await trimming;
+      // A trimmed entry may have been its own last trace; the next trim passes the removal.
+      expect(await scene.everything()).not.toContain(SECRET);
+    }));
+});
+
+/** Ports of which the call with this number, counted over all of them, fails: before it is done, or after. */
+function failing(scene: Scene, at: number, isDone: boolean) {
+  let calls = 0;
+  const wrap = <P extends object>(port: P): P =>
+    new Proxy(port, {
+      get: (target, name) => {
+        const value = Reflect.get(target, name) as unknown;
+        if (typeof value !== "function") return value;
+        return async (...args: unknown[]) => {
+          calls += 1;
+          const isThis = calls >= at;
+          const result = isThis && !isDone ? undefined : await value.apply(target, args);
+          if (isThis) throw new Error("crash");
+          return result;
+        };
+      },
+    });
+  const { changeLog, projections, base, beats, store } = scene;
+  const ports = {
+    ...scene.ports,
+    ...{ changeLog: wrap(changeLog), projections: wrap(projections), base: wrap(base), beats: wrap(beats) },
+    store: wrap(store),
+  };
+  return { ports, calls: () => calls };
+}
+
+describe("a purge that a crash interrupts", () => {
+  test("[R73] whatever was its last call, another hub goes on and nothing is left", async () => {
+    for (const isDone of [false, true]) {
+      let reached = 0;
+      // The first call keeps the order itself.
+      for (let at = 2; at <= reached + 2; at++) {
+        await play(async (scene) => {
+          const hub = scene.hub();
+          await scene.history(hub);
+          const { ports, calls } = failing(scene, at, isDone);
+          const crashing = new Purges(ports);
+          await crashing.begin({ ...ORDER, session_id: "s" });
+          await scene.time.sleep(30_000);
+          reached = Math.max(reached, Math.min(calls(), at));
+          const stopped = crashing.stop();
+          await scene.time.sleep(5_000);
+          await stopped;
+          await scene.resume();
+          expect(await scene.everything(), `crash at call ${at}`).not.toContain(SECRET);
+          const types = scene.changeLog.entries("p").flatMap(({ changes }) => changes.map(({ type }) => type));
+          expect(types.filter((type) => type === "removed")).toHaveLength(1);
+          if (calls() < at) reached = 0;
+        });
+      }
+      expect(reached).toBe(0);
+    }
+  });
+});
