@@ -177,6 +177,20 @@ const EARLIER_TASK = {
   ...{ status: "PENDING", updated_at: "$created_at" },
 };
 
+test("[R155] [R74] a purge is no damage", async () => {
+  await fill("forgetful");
+  const { status, body } = await rest(hub, "POST /admin/purges", {
+    body: { project_id: "forgetful", session_id: "a" },
+  });
+  expect(status, JSON.stringify(body)).toBe(202);
+  await eventually("it is purged", async () => {
+    return (await rest(hub, `GET /admin/purges/${body.purge_id}`)).body.state === "done";
+  });
+  await rest(hub, "PATCH /sessions/b?project_id=forgetful", { body: { status: "IDLE" } });
+  const { ok, checks } = await doctor("project_id=forgetful");
+  expect(ok, JSON.stringify(checks)).toBe(true);
+});
+
 /** Steps of docs/DOCTOR.md. */
 test("[R155] what the runbooks say mends documents and counts", async () => {
   await fill("mended");
