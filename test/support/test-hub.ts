@@ -16,6 +16,8 @@ export interface TestHubOptions {
   readonly overrides?: Overrides;
 }
 
+const NOWHERE = { write() {} };
+
 /** A whole hub in this process, on a real MongoDB and a free port. */
 export async function startTestHub(options: TestHubOptions): Promise<TestHub> {
   const key = options.key ?? randomUUID();
@@ -32,7 +34,11 @@ export async function startTestHub(options: TestHubOptions): Promise<TestHub> {
     config,
     mongodbUri: options.uri,
     keys: config.API_KEYS,
-    log: createLogger(config.LOG_LEVEL, { isTerminal: false }),
+    log: createLogger(config.LOG_LEVEL, {
+      isTerminal: false,
+      // Also when a test asks the hub for more.
+      ...(process.env.TEST_LOG_LEVEL === undefined ? { destination: NOWHERE } : {}),
+    }),
     onEnd: () => void hub.stop(),
     ...(options.overrides === undefined ? {} : { overrides: options.overrides }),
   });
