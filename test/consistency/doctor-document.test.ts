@@ -6,7 +6,7 @@ import { ROOT, readText } from "../support/documents.ts";
 
 const PAGE = readText("docs", "DOCTOR.md");
 
-test("[R154] docs/DOCTOR.md has a runbook for each check, and PROTOCOL.md names it", () => {
+test("[R82] docs/DOCTOR.md has a runbook for each check, and PROTOCOL.md names it", () => {
   const headings = [...PAGE.matchAll(/^## (.+)$/gm)].map(([, name]) => name);
   expect(headings.toSorted()).toEqual([...INSTALLATION_CHECKS, ...PROJECT_CHECKS].toSorted());
   const rule = /^- \[R154\] .*$/m.exec(readText("docs", "PROTOCOL.md"))?.[0] ?? "";

@@ -53,7 +53,7 @@ describe("GET /admin/hubs", () => {
       return Object.entries(fields).every(([name, value]) => seen[name] === value);
     });
 
-  test("[R150] each with its sessions and connections; this one is marked", async () => {
+  test("[R78] each with its sessions and connections; this one is marked", async () => {
     const wire = await agent(stage, other);
     await wire.askOk("session:open", { session_id: "a", project_id: "p", machine_id: "m" });
     await sees(other.hubId, { state: "alive", self: false, sessions: 1, key_connections: 1 });
@@ -65,7 +65,7 @@ describe("GET /admin/hubs", () => {
     expect(JSON.parse((await cli("hubs", "--json")).stdout)).toMatchObject({ length: 2 });
   });
 
-  test("[R151] what is not known yet is unknown; a number that stands still is a dead hub, none at all a gone one", async () => {
+  test("[R79] what is not known yet is unknown; a number that stands still is a dead hub, none at all a gone one", async () => {
     const rows = database.db.collection<{ _id: string; beat: number; started_at: Date }>("hubs");
     await rows.insertOne({ _id: "still.1", beat: 5, started_at: new Date() });
     expect((await hubs()).get("still.1")).toMatchObject({ state: "unknown", sessions: 0 });
@@ -82,7 +82,7 @@ describe("GET /admin/hubs", () => {
   });
 });
 
-test("[R152] figures are those of /metrics", async () => {
+test("[R80] figures are those of /metrics", async () => {
   const before = await ask("GET /admin/stats");
   await viewer(stage, hub);
   const wire = await agent(stage, hub);
@@ -98,7 +98,7 @@ test("[R152] figures are those of /metrics", async () => {
   expect(after.uptime_s).toBeLessThanOrEqual((await ask("GET /health")).uptime_s);
 });
 
-test("[R156] the log level is changed while the hub runs, and told before and after", async () => {
+test("[R84] the log level is changed while the hub runs, and told before and after", async () => {
   const changed = await ask("POST /admin/log-level", { level: "silent", minutes: 5 });
   expect(changed).toMatchObject({ hub_id: hub.hubId, before: "silent", level: "silent", afterwards: "silent" });
   expect(await ask("POST /admin/log-level", { level: "fatal" })).toMatchObject({ before: "silent", level: "fatal" });
@@ -113,7 +113,7 @@ test("[R156] the log level is changed while the hub runs, and told before and af
   await ask("POST /admin/log-level", { level: "silent" });
 });
 
-test("[R150] [R44] a hub that is held answers them too", async () => {
+test("[R78] [R44] a hub that is held answers them too", async () => {
   await rest(other, "POST /admin/drain", { body: { hold: true } });
   await eventually("it is held", async () => (await rest(other, "GET /admin/stats")).body.state === "held");
   const { items } = (await rest(other, "GET /admin/hubs")).body;

@@ -62,7 +62,7 @@ const cli = (...args: string[]) =>
   runCli(["doctor", ...args], { env: { STATE_HUB_URL: hub.url, STATE_HUB_KEY: hub.key } });
 
 describe("GET /admin/doctor", () => {
-  test("[R153] [R154] nothing is wrong: every check says so of the installation and the project", async () => {
+  test("[R81] [R82] nothing is wrong: every check says so of the installation and the project", async () => {
     await fill("healthy");
     const report = await doctor("project_id=healthy");
     expect(report).toMatchObject({ ok: true, projects: 1 });
@@ -115,7 +115,7 @@ describe("GET /admin/doctor", () => {
         await sessions("base_sessions").insertOne(ahead);
       },
     ],
-  ])("[R155] damage is found, and nothing else: %s, %s", async (name, finding, damage) => {
+  ])("[R83] damage is found, and nothing else: %s, %s", async (name, finding, damage) => {
     const id = `damaged-${damaged++}`;
     await fill(id);
     await damage(id);
@@ -130,7 +130,7 @@ describe("GET /admin/doctor", () => {
     ]);
   });
 
-  test("[R153] all projects, page by page; one asker at a time", async () => {
+  test("[R81] all projects, page by page; one asker at a time", async () => {
     await fill("zebra");
     const seen: string[] = [];
     let page = await doctor("limit=2");
@@ -155,7 +155,7 @@ describe("GET /admin/doctor", () => {
     expect((await rest(hub, "GET /admin/doctor?cursor=x")).status).toBe(400);
   });
 
-  test("[R153] state-hub doctor shows what somebody has to read, and ends with 1 when something is wrong", async () => {
+  test("[R81] state-hub doctor shows what somebody has to read, and ends with 1 when something is wrong", async () => {
     const all = await cli();
     expect(all.code).toBe(1);
     expect(all.stdout).toMatch(/^ok {6}mongodb: MongoDB /);
@@ -177,7 +177,7 @@ const EARLIER_TASK = {
   ...{ status: "PENDING", updated_at: "$created_at" },
 };
 
-test("[R155] [R74] a purge is no damage", async () => {
+test("[R83] [R74] a purge is no damage", async () => {
   await fill("forgetful");
   const { status, body } = await rest(hub, "POST /admin/purges", {
     body: { project_id: "forgetful", session_id: "a" },
@@ -192,7 +192,7 @@ test("[R155] [R74] a purge is no damage", async () => {
 });
 
 /** Steps of docs/DOCTOR.md. */
-test("[R155] what the runbooks say mends documents and counts", async () => {
+test("[R83] what the runbooks say mends documents and counts", async () => {
   await fill("mended");
   await sessions().updateOne({ _id: "mended/a" }, { $set: { environment: "other" } });
   await tasks().deleteOne({ _id: "mended/a/u" });
@@ -208,7 +208,7 @@ test("[R155] what the runbooks say mends documents and counts", async () => {
   expect(ok, JSON.stringify(checks)).toBe(true);
 });
 
-test("[R155] nothing is wrong while two hubs write one project and trim it", async () => {
+test("[R83] nothing is wrong while two hubs write one project and trim it", async () => {
   const busy = {
     // A database of their own: projects are shared by the hubs, and each trims as it is set.
     ...{ uri: stage.database().uri, key: hub.key, env: { LOG_RETENTION_CHANGES: "40", LOG_RETENTION_DAYS: "0" } },

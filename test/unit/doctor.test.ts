@@ -54,7 +54,7 @@ function withTask(family: Family, over: Partial<TaskRecord> & { readonly version
   return family;
 }
 
-describe("[R155] a family is what the log makes of it", () => {
+describe("[R83] a family is what the log makes of it", () => {
   test("at the head, behind the head as far as the mark allows, and after a trim", () => {
     expect(compare()).toEqual([]);
     for (const seq of [4, 5, 6, 7]) expect(compare({ documents: familyAt(seq), projectedSeq: seq })).toEqual([]);
@@ -126,7 +126,7 @@ describe("[R155] a family is what the log makes of it", () => {
   });
 });
 
-describe("[R155] the log and its projection", () => {
+describe("[R83] the log and its projection", () => {
   const mark =
     (over: Partial<ProjectMark> = {}) =>
     async () => ({ epoch: "e", projectedSeq: 9, logStart: 1, forgottenSeq: 0, ...over });
@@ -187,7 +187,7 @@ describe("[R155] the log and its projection", () => {
   });
 });
 
-describe("[R154] the installation", () => {
+describe("[R82] the installation", () => {
   const SET: ServerFacts = { version: "7.0.5", kind: "replica set", members: 3, arbiters: 0, majorityLagMs: 12 };
   const alive = (hub_id: string): HubView => ({ hub_id, self: hub_id === "a", state: "alive" });
 

@@ -268,7 +268,7 @@ describe("grace", () => {
 });
 
 describe("what is known of a hub", () => {
-  test("[R151] unknown until its number was seen to rise; then alive, dead, alive again, gone", () => {
+  test("[R79] unknown until its number was seen to rise; then alive, dead, alive again, gone", () => {
     const observer = watching();
     const state = () => observer.watch.stateOf("x");
     expect(state()).toBe("unknown");
@@ -288,7 +288,7 @@ describe("what is known of a hub", () => {
     expect(state()).toBe("unknown");
   });
 
-  test("[R151] a row that stands still from the first look on is dead without ever having been alive", () => {
+  test("[R79] a row that stands still from the first look on is dead without ever having been alive", () => {
     const observer = watching();
     observer.pass(2_500);
     expect(observer.watch.stateOf("x")).toBe("unknown");

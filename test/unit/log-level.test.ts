@@ -17,7 +17,7 @@ function levelOf(level: string) {
   return { log, lines, logLevel: new LogLevel({ log, clock: { now: () => Date.now() } }) };
 }
 
-test("[R156] a level for some minutes goes back to the lasting one, not to another such", () => {
+test("[R84] a level for some minutes goes back to the lasting one, not to another such", () => {
   const { log, logLevel, lines } = levelOf("info");
   const until = new Date(Date.now() + 10 * MINUTE).toISOString();
   expect(logLevel.set("debug", 10)).toEqual({ before: "info", level: "debug", until, afterwards: "info" });
@@ -30,7 +30,7 @@ test("[R156] a level for some minutes goes back to the lasting one, not to anoth
   expect(lines.at(-1)).toEqual({ from: "trace", to: "info" });
 });
 
-test("[R156] without minutes it lasts, and ends one that would go back", () => {
+test("[R84] without minutes it lasts, and ends one that would go back", () => {
   const { log, logLevel } = levelOf("info");
   logLevel.set("debug", 10);
   expect(logLevel.set("warn", undefined)).toEqual({ before: "debug", level: "warn" });
