@@ -1,4 +1,16 @@
 import { defineConfig } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
+
+/** Without processes, hubs or a database: short, so that at the end of a run no core waits for another's last file. */
+const PURE = /\/test\/(unit|consistency)\//;
+
+class LongFilesFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files);
+    const isPure = ({ moduleId }: TestSpecification) => PURE.test(moduleId);
+    return [...sorted.filter((file) => !isPure(file)), ...sorted.filter(isPure)];
+  }
+}
 
 export default defineConfig({
   test: {
@@ -10,6 +22,10 @@ export default defineConfig({
     // bounded waits run out.
     pool: "forks",
     maxWorkers: 3,
+    // Files share the processes of the workers: loading the project anew, and running code that is not warm, costs as
+    // much as their tests. Modules have no state, and what a test opens its stage ends.
+    isolate: false,
+    sequence: { sequencer: LongFilesFirst },
     testTimeout: 60_000,
     // Processes on a machine whose cores others take from time to time; what needed it is told with its error.
     retry: 1,

@@ -1,4 +1,4 @@
-// Fills a database as hubs would have: sessions, their whole history, marks and counts. For benches, and for trying things out.
+// Fills a database as hubs would have: sessions, their whole history, last heartbeats, marks and counts. For benches, and for trying things out.
 
 import { parseArgs } from "node:util";
 import { seedDatabase } from "./support/seed-database.ts";

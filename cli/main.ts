@@ -1,8 +1,11 @@
 import { Command, CommanderError } from "commander";
 import { CLIENT_VERSION } from "../client/version.ts";
+import { doctorCommand } from "./commands/doctor.ts";
 import { drainCommand } from "./commands/drain.ts";
 import { getCommand } from "./commands/get.ts";
+import { hubsCommand } from "./commands/hubs.ts";
 import { keysCommand } from "./commands/keys.ts";
+import { logLevelCommand } from "./commands/log-level.ts";
 import { loginCommand } from "./commands/login.ts";
 import { publishCommand } from "./commands/publish.ts";
 import { purgeCommand } from "./commands/purge.ts";
@@ -40,7 +43,15 @@ async function main(): Promise<void> {
     .enablePositionalOptions()
     .addHelpText("after", HELP);
   const reading = [watchCommand, tailCommand, sessionsCommand, getCommand];
-  const operating = [drainCommand, resumeCommand, keysCommand, purgeCommand];
+  const operating = [
+    hubsCommand,
+    doctorCommand,
+    drainCommand,
+    resumeCommand,
+    logLevelCommand,
+    keysCommand,
+    purgeCommand,
+  ];
   for (const make of [startCommand, runCommand, ...reading, publishCommand, ...operating, loginCommand]) {
     program.addCommand(make());
   }

@@ -5,8 +5,18 @@ import type { z } from "zod";
 import type { Session, Task } from "../shared/entities.ts";
 import type { SnapshotPage } from "../shared/messages/project-snapshot.ts";
 import type { HistoryQuery, RecordedChange, RecordedChangePage } from "../shared/rest/changes.ts";
+import type { DoctorQuery, DoctorReport } from "../shared/rest/doctor.ts";
 import type { KeyRequest, KeyView, NewKey, RotateRequest } from "../shared/rest/keys.ts";
-import type { Alive, DrainProgress, DrainRequest, Ready } from "../shared/rest/operations.ts";
+import type {
+  Alive,
+  DrainProgress,
+  DrainRequest,
+  HubStats,
+  HubView,
+  LogLevelAnswer,
+  LogLevelRequest,
+  Ready,
+} from "../shared/rest/operations.ts";
 import type { ChangesPage, ProjectPage, ProjectsQuery, ProjectView } from "../shared/rest/projects.ts";
 import type { PurgeRequest, PurgeView } from "../shared/rest/purges.ts";
 import type {
@@ -189,6 +199,24 @@ export class RestClient {
 
   resume(): Promise<DrainProgress> {
     return this.#ask({ method: "POST", path: ["admin", "resume"] });
+  }
+
+  /** As the hub that answers sees them. */
+  async listHubs(): Promise<readonly HubView[]> {
+    return (await this.#ask<Cursored<HubView>>({ path: ["admin", "hubs"] })).items;
+  }
+
+  getStats(): Promise<HubStats> {
+    return this.#ask({ path: ["admin", "stats"] });
+  }
+
+  setLogLevel(wish: Body<typeof LogLevelRequest>): Promise<z.infer<typeof LogLevelAnswer>> {
+    return this.#ask({ method: "POST", path: ["admin", "log-level"], body: wish });
+  }
+
+  /** One page; with its `next_cursor` as `cursor` the next. It may take 20 seconds. */
+  runDoctor(query: Query<typeof DoctorQuery> & { readonly cursor?: string } = {}): Promise<DoctorReport> {
+    return this.#ask({ path: ["admin", "doctor"], query });
   }
 
   /** In the text format of Prometheus. */

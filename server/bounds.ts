@@ -59,6 +59,8 @@ export const BOUNDS = {
   countsPerSave: 500,
   countedProjects: 10_000,
   countedFromLog: 50_000,
+  /** Sessions that are looked at in one piece, some 10 ms, when somebody who looks at all of them can wait. */
+  recountSlice: 1_000,
   /** Whose work stands still was heard of since; and so many of them are looked at. */
   stillSinceMs: 10 * 60_000,
   stillSessions: 10_000,
@@ -155,7 +157,7 @@ export const BOUNDS = {
   pastSnapshotsWaiting: 8,
   /**
    * Of past states one is remembered every so many changes, with so many entities in the whole hub, some 50 MB: to fold a
-   * change takes 12 to 17 µs.
+   * change takes 8 to 17 µs.
    */
   checkpointChanges: 5_000,
   checkpointEntities: 50_000,
@@ -171,6 +173,21 @@ export const BOUNDS = {
   trimSlowPauseMs: 10_000,
   /** Nothing younger is trimmed: several times `headConfirmedMs`, so that no hub appends where an entry was. */
   trimYoungestMs: 60 * 60_000,
+  /**
+   * The doctor: how long one page of it goes on, and one project that is asked for alone; the longest pause, which is as long as
+   * the work before it; entries of a log that are looked at from
+   * its head back, sessions that are compared with the log and among how many last entries they are found, entries of each
+   * that are folded, documents of the base, and how long documents may be behind the log before that is a finding.
+   */
+  doctorMs: 10_000,
+  doctorProjectMs: 20_000,
+  doctorPauseMs: 200,
+  doctorEntries: 10_000,
+  doctorSessions: 20,
+  doctorSampleEntries: 500,
+  doctorHistoryEntries: 200,
+  doctorBaseDocuments: 1_000,
+  doctorBehindMs: 10_000,
   /** Sessions that one entry removes, and their tasks, unless one session alone has more: a write of a second or two. */
   removedPerEntry: 200,
   removedTasksPerEntry: 5_000,

@@ -2,6 +2,7 @@ import { hostname } from "node:os";
 import { z } from "zod";
 import { DEFAULT_STALLED_AFTER_MS } from "../shared/display.ts";
 import { DEFAULT_LIMITS } from "../shared/limits.ts";
+import { LOG_LEVELS } from "../shared/rest/operations.ts";
 import { isLoopback } from "./domain/origins.ts";
 import { parseRedisUrl } from "./redis/redis-url.ts";
 import { StartupError } from "./startup-error.ts";
@@ -52,8 +53,6 @@ function isOrigin(text: string): boolean {
 }
 
 const secretText = z.string().min(32, "must have at least 32 characters");
-
-const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 
 /** Every setting, once. An empty variable counts as unset. */
 export const SETTINGS = {

@@ -26,6 +26,7 @@ import { databaseTrouble } from "./mongo/database-trouble.ts";
 import { explainMongoError, isMongoError } from "./mongo/explain-error.ts";
 import type { MongoHealth } from "./mongo/health.ts";
 import { SwitchedStores } from "./mongo/switched-stores.ts";
+import type { LevelledLogger } from "./observability/log-level.ts";
 import type { ChangeLog, Clock, FanOut, KeyNotes, Logger } from "./ports.ts";
 import { Gateway } from "./realtime/gateway.ts";
 import { followProject } from "./realtime/handlers/follow-project.ts";
@@ -38,6 +39,7 @@ import { Retention } from "./retention/retention.ts";
 import { readMongodbUri } from "./secret-files.ts";
 import { VERSION } from "./version.ts";
 import { WatchedFile } from "./watched-file.ts";
+import { wireAdmin } from "./wire-admin.ts";
 import { wireKeys } from "./wire-keys.ts";
 import { rateSettings, wireLimits } from "./wire-limits.ts";
 import { wireLiveness } from "./wire-liveness.ts";
@@ -55,7 +57,7 @@ export interface HubOptions {
   readonly mongodbUri: string;
   /** API keys in force, the first-run key included. */
   readonly keys: readonly string[];
-  readonly log: Logger;
+  readonly log: LevelledLogger;
   /** What the process tells in `/metrics` beside the hub. */
   readonly processMetrics?: () => Promise<string>;
   /** An operator asked the hub to end: whoever runs it stops it. */
@@ -119,6 +121,8 @@ async function open(options: HubOptions, onStop: OnStop) {
   const origins = new Origins(config.CORS_ALLOW_ORIGINS, config.isOpen);
   const systemClock = new SystemClock();
   const clock = overrides?.clock?.(systemClock) ?? systemClock;
+  const startedAt = clock.monotonic();
+  const uptimeS = () => Math.floor((clock.monotonic() - startedAt) / 1_000);
   const active = new ActiveTime({ clock, bounds });
   onStop("active time", () => active.stop());
 
@@ -267,8 +271,17 @@ async function open(options: HubOptions, onStop: OnStop) {
   const counts = new HttpCounts();
   const ping = () => health.ping();
   const sources = { gateway, writer, heartbeats, rooms, rates, keys: keys.ring, fanOut, drain, http: counts, ping };
+  const admin = wireAdmin(
+    {
+      ...{ ...sources, version: VERSION, hubId, leases, uptimeS, log, clock, bounds },
+      ...{ hubRecords: ports.hubRecords, keyUses: ports.keyUses, otherHubs: liveness.otherHubs },
+      ...{ inspection: ports.inspection, health, changeLog, projections, base, queries, projects, projectCounts },
+    },
+    onStop,
+  );
   const app = createHttpApp({
     counts,
+    admin,
     metrics: wireMetrics(sources, options.processMetrics),
     keys: keys.ring,
     keyAdmin,
@@ -289,7 +302,7 @@ async function open(options: HubOptions, onStop: OnStop) {
     followProject: (request) =>
       followProject({ following, rooms, isDraining, streams, admit: () => gateway.admit() }, request),
     databaseTrouble,
-    health: { version: VERSION, ping, fanOut },
+    health: { version: VERSION, uptimeS, ping, fanOut },
     drain,
     requestTimeoutMs: config.REQUEST_TIMEOUT_MS,
     origins,

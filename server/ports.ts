@@ -247,6 +247,14 @@ export interface Hubs {
   remove(hubId: string, beat?: number): Promise<void>;
 }
 
+/** What the database tells of hubs to people who look. */
+export interface HubRecords {
+  /** When the hubs with a row started (ISO 8601), by hub_id, of at most `limit` of them. */
+  readStarts(limit: number): Promise<ReadonlyMap<string, string>>;
+  /** How many sessions `online` or `stale` name each hub; undefined when there are too many to count them at once. */
+  countSessions(): Promise<ReadonlyMap<string, number> | undefined>;
+}
+
 /** A session that its hub held for reachable when it was last heard of. */
 export interface HeldSession {
   readonly projectId: string;

@@ -41,6 +41,8 @@ interface Parts {
 interface Liveness {
   readonly leases: Leases;
   readonly heartbeats: Heartbeats;
+  /** What this hub knows of the hubs on its database. */
+  readonly otherHubs: Pick<OtherHubs, "known" | "stateOf">;
   /** What agents are told now. */
   lease(): Lease;
   /** Whether a project falls to this hub where hubs share work by projects. */
@@ -116,6 +118,7 @@ export function wireLiveness(parts: Parts, onStop: OnStop): Liveness {
   return {
     leases,
     heartbeats,
+    otherHubs,
     lease: () => fleetLease.current,
     isMine: (projectId) => otherHubs.isMine(projectId),
     start: () => otherHubs.start(),

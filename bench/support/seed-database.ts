@@ -3,11 +3,13 @@ import mongoose from "mongoose";
 import { foldChange } from "../../server/domain/fold.ts";
 import { type Entry, Family, type LogChange } from "../../server/domain/records.ts";
 import { addCounts, type Counts, countsMoved, type Standing, standingOf } from "../../server/domain/standing.ts";
+import type { BeatDocument } from "../../server/mongo/beats.ts";
 import { encodeEntry, encodeSession } from "../../server/mongo/codec.ts";
 import { MongoCounts } from "../../server/mongo/counts.ts";
 import { prepareDatabase } from "../../server/mongo/prepare-database.ts";
 import { MongoProjections } from "../../server/mongo/projections.ts";
 import type { Session } from "../../shared/entities.ts";
+import { sessionKey } from "../../shared/ids.ts";
 import type { JsonObject } from "../../shared/json.ts";
 
 export interface Seed {
@@ -31,7 +33,7 @@ export const seedSession = (index: number) => `s-${index}`;
 export const MACHINES = 500;
 
 /**
- * Fills an empty database as hubs would have: the log in bulk, documents that are what the log folds to, marks, counts, and
+ * Fills an empty database as hubs would have: the log in bulk, documents that are what the log folds to, last heartbeats, marks, counts, and
  * the indexes at the end, which is several times faster than with each document. Live sessions are `unmonitored`, so
  * that no hub has a verdict to pass on them.
  */
@@ -111,10 +113,28 @@ async function seedOne(db: mongoose.mongo.Db, { index, count, versions }: Projec
   await writing;
   const documents = families.flatMap(({ session }) => (session === undefined ? [] : [encodeSession(session)]));
   await db.collection("sessions").insertMany(documents as object[], { ordered: false });
+  const opened = families.flatMap(({ session }) =>
+    (session?.entity.incarnation ?? 0) > 0 ? [session?.entity as Session] : [],
+  );
+  await db.collection("beats").insertMany(opened.map(beatOf) as object[], { ordered: false });
   const projections = new MongoProjections(db);
   await projections.createMark(projectId, { epoch, logStart: 1 }, new Date(start).toISOString());
   await projections.raiseMarks([{ projectId, from: 1, to: total }]);
   await new MongoCounts(db).write(new Map([[projectId, { epoch, seq: total, counts }]]));
+}
+
+/** What its agent said last. */
+function beatOf({ project_id, session_id, incarnation, updated_at }: Session): BeatDocument {
+  const at = new Date(updated_at);
+  const heartbeat = { progress: 0.5, activity: "running the tests of the package" };
+  return {
+    _id: sessionKey(project_id, session_id),
+    hub_id: HUB_ID,
+    incarnation,
+    last_heartbeat_at: at,
+    last_activity_at: at,
+    heartbeat,
+  };
 }
 
 interface Step {

@@ -15,9 +15,11 @@ interface Options {
   readonly bounds: typeof BOUNDS;
 }
 
-/** What a check found: the counts as they are kept, and as they are when every session is looked at. */
+/** What a check found at one seq: the counts as they are kept, and as they are when every session is looked at. */
 export interface CountCheck {
   readonly kept: ProjectCount;
+  /** What was written down, moved over the log; absent where the log does not lead on from it. */
+  readonly written?: ProjectCount;
   readonly recounted: ProjectCount;
 }
 
@@ -65,13 +67,19 @@ export class ProjectCounts {
     return loading;
   }
 
-  /** Looks at every session and compares, at one seq; undefined when the project moves too fast to tell. */
-  async check(project: Project): Promise<CountCheck | undefined> {
-    const kept = await this.of(project);
-    const fresh = await recount(project.id, this.#options);
-    if (kept === undefined || fresh === undefined) return undefined;
-    const [atHead, recounted] = [await this.#follow(kept, project), await this.#follow(fresh, project)];
-    return atHead === undefined || atHead.seq !== recounted?.seq ? undefined : { kept: atHead, recounted };
+  /** Looks at every session and compares; undefined when `goOn` says no, or the project moves too fast to tell. */
+  async check(project: Project, goOn?: () => Promise<boolean>): Promise<CountCheck | undefined> {
+    const held = await this.of(project);
+    const stored = await this.#readWritten(project);
+    const fresh = await recount(project.id, this.#options, goOn);
+    let counts = [held, fresh, stored];
+    // What the second round has to move over is in memory: all of them end in one turn, at one head.
+    for (let round = 0; round < 2; round++) {
+      counts = await Promise.all(counts.map((count) => count && this.#follow(count, project)));
+    }
+    const [kept, recounted, written] = counts;
+    if (kept === undefined || recounted === undefined || kept.seq !== recounted.seq) return undefined;
+    return { kept, recounted, ...(written?.seq === kept.seq ? { written } : {}) };
   }
 
   /** Writes down what has moved, once. */
@@ -101,6 +109,14 @@ export class ProjectCounts {
     }
     if (count !== undefined) this.#hold(project, count);
     return count;
+  }
+
+  /** What may be gone on from. */
+  async #readWritten(project: Project): Promise<ProjectCount | undefined> {
+    const { store, bounds } = this.#options;
+    const { epoch, seq } = project.head;
+    const written = (await store.read([project.id])).get(project.id);
+    return written?.epoch === epoch && seq - written.seq <= bounds.countedFromLog ? written : undefined;
   }
 
   /** Moves counts over the log to the project's head, in the same turn in which the head was looked at. */

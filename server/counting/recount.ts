@@ -11,15 +11,22 @@ interface Options {
 
 /**
  * Counts a project's sessions one by one, at the end of its log. Documents move while they are read: the log after the mark
- * is counted on top, but for what a document already held when it was read. Undefined when the log does not say enough.
+ * is counted on top, but for what a document already held when it was read. Undefined when the log does not say enough, or `goOn`, which is asked from time to time, says no.
  */
-export async function recount(projectId: string, options: Options): Promise<ProjectCount | undefined> {
+export async function recount(
+  projectId: string,
+  options: Options,
+  goOn: () => Promise<boolean> = async () => true,
+): Promise<ProjectCount | undefined> {
   const { store, changeLog, projections, bounds } = options;
   const mark = await projections.readMark(projectId);
   if (mark === undefined) return { epoch: "", seq: 0, counts: new Map() };
   const found = new Map<string, number>();
   const later = new Map<string, number>();
+  let looked = 0;
   for await (const { sessionId, standing, seq } of store.standings(projectId)) {
+    looked += 1;
+    if (looked % bounds.recountSlice === 0 && !(await goOn())) return undefined;
     found.set(standing, (found.get(standing) ?? 0) + 1);
     if (seq > mark.projectedSeq) later.set(sessionId, seq);
   }

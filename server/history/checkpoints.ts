@@ -12,7 +12,7 @@ interface Checkpoint {
 /**
  * Past states that were met on the way to others, one every so many changes. Who looks at a project's past looks again, a
  * little earlier or later: then only the changes since the nearest one are read. What was does not change, so none of
- * them is ever wrong; the least recently used go first.
+ * them is ever wrong; of the project that was asked for least recently some go first.
  */
 export class Checkpoints {
   readonly #bounds: Pick<typeof BOUNDS, "checkpointChanges" | "checkpointEntities">;
@@ -47,11 +47,26 @@ export class Checkpoints {
     if (entities > this.#bounds.checkpointEntities) return;
     this.#checkpoints.add({ key: project, seq, families: copyOf(families), entities });
     this.#entities += entities;
-    for (const oldest of this.#checkpoints) {
-      if (this.#entities <= this.#bounds.checkpointEntities) return;
-      this.#checkpoints.delete(oldest);
-      this.#entities -= oldest.entities;
-    }
+    while (this.#entities > this.#bounds.checkpointEntities) this.#drop(this.#leastMissed());
+  }
+
+  #drop(checkpoint: Checkpoint): void {
+    this.#checkpoints.delete(checkpoint);
+    this.#entities -= checkpoint.entities;
+  }
+
+  /**
+   * Of the project that was asked for least recently the one whose neighbours are nearest to each other, so that what is left
+   * of a large project still lies all over its past.
+   */
+  #leastMissed(): Checkpoint {
+    const [oldest] = this.#checkpoints;
+    if (oldest === undefined) throw new Error("nothing is remembered");
+    const line = [...this.#checkpoints].filter(({ key }) => key === oldest.key).sort((a, b) => a.seq - b.seq);
+    const gapWithout = (index: number) =>
+      (line[index + 1]?.seq ?? Number.POSITIVE_INFINITY) - (line[index - 1]?.seq ?? 0);
+    const gaps = line.map((_, index) => gapWithout(index));
+    return line[gaps.indexOf(Math.min(...gaps))] ?? oldest;
   }
 }
 

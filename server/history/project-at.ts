@@ -39,8 +39,8 @@ export async function buildSnapshotAt(projectId: string, place: Place, options: 
   if (typeof start === "string") return start;
   const failure = await foldLog(projectId, project, start, place, options);
   if (failure !== undefined) return failure;
-  const endedSince = new Date(Date.parse(place.time) - options.bounds.snapshotEndedWindowMs).toISOString();
-  return { epoch: place.epoch, seq: place.seq, ...windowOf(start.families, endedSince) };
+  const shownSince = endedSince(place.time, options);
+  return { epoch: place.epoch, seq: place.seq, ...windowOf(start.families, shownSince) };
 }
 
 async function readBase(projectId: string, place: Place, { base, isOver }: Options): Promise<Folding | Failure> {
@@ -64,8 +64,9 @@ async function foldLog(
   project: string,
   folding: Folding,
   place: Place,
-  { changeLog, checkpoints, isOver }: Options,
+  options: Options,
 ): Promise<Failure | undefined> {
+  const { changeLog, checkpoints, isOver } = options;
   let kept = folding.seq;
   for await (const entries of changeLog.readRange(projectId, folding.seq, place.seq)) {
     for (const entry of entries) {
@@ -75,6 +76,7 @@ async function foldLog(
       }
       folding.seq = entry.to_seq;
       if (entry.to_seq > place.seq || !checkpoints.isDue(kept, entry.to_seq)) continue;
+      leaveOutEnded(folding.families, endedSince(entry.at, options));
       checkpoints.keep(project, entry.to_seq, folding.families);
       kept = entry.to_seq;
     }
@@ -82,6 +84,18 @@ async function foldLog(
     await nextTurn();
   }
   return folding.seq < place.seq ? "moved" : undefined;
+}
+
+/** Sessions that no snapshot from here on shows: a long past is mostly these. Nothing changes them any more. */
+function leaveOutEnded(families: Map<string, Family>, since: string): void {
+  for (const [sessionId, { session }] of families) {
+    const endedAt = session?.entity.ended_at;
+    if (endedAt !== undefined && endedAt < since) families.delete(sessionId);
+  }
+}
+
+function endedSince(time: string, { bounds }: Options): string {
+  return new Date(Date.parse(time) - bounds.snapshotEndedWindowMs).toISOString();
 }
 
 function familyOf(families: Map<string, Family>, sessionId: string): Family {

@@ -1,9 +1,11 @@
 import type { ServerResponse } from "node:http";
 import type { Limits } from "../../shared/limits.ts";
 import type { Position } from "../../shared/position.ts";
+import type { HubStats, HubView } from "../../shared/rest/operations.ts";
 import type { BOUNDS } from "../bounds.ts";
 import type { ProjectCounts } from "../counting/project-counts.ts";
 import type { HttpCounts } from "../counts/http.ts";
+import type { Doctor } from "../doctor/doctor.ts";
 import type { Principal } from "../domain/access.ts";
 import type { Origins } from "../domain/origins.ts";
 import type { Drain } from "../drain/drain.ts";
@@ -14,6 +16,7 @@ import type { KeyAdmin } from "../keys/key-admin.ts";
 import type { KeyRing } from "../keys/key-ring.ts";
 import type { RateLimits } from "../limits/rate-limits.ts";
 import type { Heartbeats } from "../liveness/heartbeats.ts";
+import type { LogLevel } from "../observability/log-level.ts";
 import type { Clock, FanOut, Logger } from "../ports.ts";
 import type { DatabaseTrouble, Queries } from "../queries/ports.ts";
 import type { Outcome } from "../writer/outcome.ts";
@@ -22,9 +25,20 @@ import type { Writer } from "../writer/writer.ts";
 
 export interface Health {
   readonly version: string;
+  /** Whole seconds since the start. */
+  uptimeS(): number;
   /** Milliseconds of a round trip to the database, or undefined when it does not answer. */
   ping(): Promise<number | undefined>;
   readonly fanOut: Pick<FanOut, "state" | "trouble" | "counts">;
+}
+
+/** What operators ask of the hub itself. */
+interface Admin {
+  readonly hubId: string;
+  listHubs(): Promise<readonly HubView[]>;
+  stats(): Promise<HubStats>;
+  readonly doctor: Pick<Doctor, "examine">;
+  readonly logLevel: Pick<LogLevel, "set">;
 }
 
 export interface Metrics {
@@ -48,6 +62,7 @@ export interface HttpDeps {
   readonly keyAdmin: KeyAdmin;
   readonly counts: HttpCounts;
   readonly metrics: Metrics;
+  readonly admin: Admin;
   readonly rates: Pick<RateLimits, "address" | "request" | "failedKeys">;
   readonly writer: Pick<Writer, "submit">;
   readonly projects: Projects;

@@ -1,7 +1,7 @@
 import type { BOUNDS } from "../bounds.ts";
 import type { Clock, HeldSessions, Hubs, Logger } from "../ports.ts";
 import type { ActiveTime } from "./active-time.ts";
-import type { HubWatch, Seen } from "./hub-watch.ts";
+import type { HubState, HubWatch, Seen } from "./hub-watch.ts";
 
 interface Options {
   readonly hubId: string;
@@ -44,8 +44,12 @@ export class HubRows {
 
   /** Dead or gone, by a look that is not too old to count: this hub may have been stalled since. */
   isOut(hubId: string): boolean {
-    const { clock, bounds, watch } = this.#options;
-    return watch.isOut(hubId) && clock.monotonic() - this.#lookedAt < bounds.hubDeathMs;
+    return this.#isRecent && this.#options.watch.isOut(hubId);
+  }
+
+  /** Of another hub, by such a look. */
+  stateOf(hubId: string): HubState {
+    return this.#isRecent ? this.#options.watch.stateOf(hubId) : "unknown";
   }
 
   /** Removes the row: the others need not wait for this hub. It may start again, and then knows nothing of them. */
@@ -61,6 +65,11 @@ export class HubRows {
     } catch (error) {
       log.warn({ err: error }, "this hub's row was not removed; the others will see it stand still");
     }
+  }
+
+  get #isRecent(): boolean {
+    const { clock, bounds } = this.#options;
+    return clock.monotonic() - this.#lookedAt < bounds.hubDeathMs;
   }
 
   #schedule(ms: number): void {

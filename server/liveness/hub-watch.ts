@@ -50,7 +50,12 @@ interface Row {
   readonly since: number;
   /** Watched time at which it was found dead or gone. */
   readonly outSince: number | undefined;
+  /** Its number was seen to rise. */
+  readonly hasRisen: boolean;
 }
+
+/** What is known of a hub: its number rises, stands still, is not there; or nobody can tell yet. */
+export type HubState = "alive" | "dead" | "gone" | "unknown";
 
 /**
  * Which other hubs are alive, from the numbers in their rows alone: no clock of another machine is looked at. What
@@ -106,6 +111,13 @@ export class HubWatch {
     return this.#hubs.get(hubId)?.outSince !== undefined;
   }
 
+  /** Of another hub, as far as the looks could tell. */
+  stateOf(hubId: string): HubState {
+    const row = this.#hubs.get(hubId);
+    if (row?.outSince !== undefined) return row.beat === undefined ? "gone" : "dead";
+    return row?.hasRisen ? "alive" : "unknown";
+  }
+
   /** This hub and the others that are not out, sorted: the same list on all of them, most of the time. */
   get living(): string[] {
     const others = [...this.#hubs].filter(([, { outSince }]) => outSince === undefined);
@@ -148,7 +160,7 @@ export class HubWatch {
     const held = this.#hubs.get(hubId);
     const isOut = held?.outSince !== undefined;
     if (beat !== held?.beat) {
-      this.#hubs.set(hubId, { beat, since: this.#watched, outSince: undefined });
+      this.#hubs.set(hubId, { beat, since: this.#watched, outSince: undefined, hasRisen: held !== undefined });
       if (isOut) seen.back.push(hubId);
     } else if (!isOut && stoodUntil - held.since >= this.#options.bounds.hubDeathMs) {
       this.#hubs.set(hubId, { ...held, outSince: this.#watched });
@@ -159,7 +171,7 @@ export class HubWatch {
   #onNoRow(hubId: string, seen: Lists): void {
     const now = this.#watched;
     const held = this.#hubs.get(hubId);
-    this.#hubs.set(hubId, { beat: undefined, since: now, outSince: held?.outSince ?? now });
+    this.#hubs.set(hubId, { beat: undefined, since: now, outSince: held?.outSince ?? now, hasRisen: false });
     if (held?.outSince === undefined) seen.gone.push(hubId);
   }
 }

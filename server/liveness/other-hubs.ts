@@ -3,7 +3,7 @@ import type { Clock, HeldSessions, Hubs, Logger } from "../ports.ts";
 import type { Writer } from "../writer/writer.ts";
 import type { ActiveTime } from "./active-time.ts";
 import { HubRows } from "./hub-rows.ts";
-import { HubWatch } from "./hub-watch.ts";
+import { type HubState, HubWatch } from "./hub-watch.ts";
 import { OrphanSweep } from "./orphan-sweep.ts";
 import { hubOfProject } from "./share.ts";
 
@@ -54,6 +54,16 @@ export class OtherHubs {
   /** Whether a project falls to this hub, of those that live as far as it knows. */
   isMine(projectId: string): boolean {
     return hubOfProject(projectId, this.#watch.living) === this.#hubId;
+  }
+
+  /** Hubs that are accounted for, this one included. */
+  get known(): string[] {
+    return this.#watch.known;
+  }
+
+  /** Whether it lives, as far as this hub can tell now. */
+  stateOf(hubId: string): HubState {
+    return hubId === this.#hubId ? "alive" : this.#rows.stateOf(hubId);
   }
 
   /** No verdicts from now on; resolves when none is under way. */

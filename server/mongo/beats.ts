@@ -2,7 +2,8 @@ import type { mongo } from "mongoose";
 import { sessionKey } from "../../shared/ids.ts";
 import type { HeartbeatInfo } from "../../shared/messages/frames.ts";
 import type { BeatRow, Beats, StoredBeat } from "../ports.ts";
-import { FAST } from "./database.ts";
+import { FAST, MAJORITY } from "./database.ts";
+import { findAll } from "./find-all.ts";
 
 export interface BeatDocument {
   _id: string;
@@ -50,7 +51,13 @@ export class MongoBeats implements Beats {
   }
 
   async read(keys: readonly string[]): Promise<Map<string, StoredBeat>> {
-    const found = await this.#beats.find({ _id: { $in: [...keys] }, hub_id: { $exists: true } }).toArray();
+    if (keys.length === 0) return new Map();
+    const query = {
+      filter: { _id: { $in: keys }, hub_id: { $exists: true } },
+      limit: keys.length,
+      readConcern: MAJORITY,
+    };
+    const found = await findAll<BeatDocument>(this.#db, "beats", query);
     return new Map(found.map((row) => [row._id, stored(row)]));
   }
 

@@ -6,7 +6,7 @@ import { ATTEMPTS, SESSION_FILTERS } from "./models.ts";
 type Condition = Readonly<Record<string, unknown>>;
 type Index = Readonly<Record<string, 1 | -1>>;
 
-/** How a page is read: these queries one after the other until it is full, each a range of the index in its order. */
+/** How a page is read: these queries one after the other until it is full, each in the order of the index. */
 export interface ListPlan {
   readonly parts: readonly Condition[];
   readonly sort: Readonly<Record<string, -1>>;
@@ -34,10 +34,10 @@ export function planSessions(filter: SessionFilter, coverage: Coverage, after: L
   if (attempts > 0) conditions.push({ [ATTEMPTS]: { $gte: attempts } });
   const shape = { conditions: [...conditions, ...timesOf(filter)], order, coverage, after };
   if (order === "recovery_attempts" && fields.length === 0) {
-    return { ...planOf(shape), hint: { ...leading(coverage), [ATTEMPTS]: -1, _id: -1, created_at: -1 } };
+    return hinted(shape, { ...leading(coverage), [ATTEMPTS]: -1, _id: -1, created_at: -1 });
   }
   const isIndexed = order === "created_at" ? fields.length <= 1 : fields.length === 0 && attempts === 0;
-  return isIndexed ? { ...planOf(shape), hint: indexOf(coverage, fields, order) } : planOf(shape);
+  return isIndexed ? hinted(shape, indexOf(coverage, fields, order)) : planOf(shape);
 }
 
 export function planTasks(filter: TaskFilter, coverage: Coverage, after: ListPlace | undefined): ListPlan {
@@ -46,10 +46,10 @@ export function planTasks(filter: TaskFilter, coverage: Coverage, after: ListPla
     ...(session_id === undefined ? [] : [{ session_id }]),
     ...(status === undefined ? [] : [{ status }]),
   ];
-  const plan = planOf({ conditions: [...conditions, ...timesOf(filter)], order: "created_at", coverage, after });
+  const shape = { conditions: [...conditions, ...timesOf(filter)], order: "created_at", coverage, after } as const;
   // A session's tasks are few; left alone mongod may walk everybody's, from new to old.
-  if (session_id !== undefined) return { ...plan, hint: SESSION_TASKS };
-  return status === undefined ? { ...plan, hint: indexOf(coverage, [], "created_at") } : plan;
+  if (session_id !== undefined) return { ...planOf(shape), hint: SESSION_TASKS };
+  return status === undefined ? hinted(shape, indexOf(coverage, [], "created_at")) : planOf(shape);
 }
 
 interface Shape {
@@ -59,6 +59,19 @@ interface Shape {
   readonly after: ListPlace | undefined;
 }
 
+/**
+ * Of one range of the index mongod merges the parts in their order, so that one query does, if each of them says all of it.
+ * Of several ranges it would fetch everything that shares the place's value.
+ */
+function hinted(shape: Shape, hint: Index): ListPlan {
+  const { parts, sort } = planOf(shape);
+  return { parts: isOneRange(shape.coverage) && parts.length > 1 ? [{ $or: parts }] : parts, sort, hint };
+}
+
+function isOneRange(coverage: Coverage): boolean {
+  return coverage === "all" || (isNamed(coverage) && coverage.length === 1);
+}
+
 /** Only validated scalars get here; a value never becomes an operator. */
 function planOf({ conditions, order, coverage, after }: Shape): ListPlan {
   const field = FIELDS[order];
@@ -66,7 +79,7 @@ function planOf({ conditions, order, coverage, after }: Shape): ListPlan {
   const sort = { [field]: -1, _id: -1 } as const;
   if (after === undefined) return { parts: [all.length === 0 ? {} : { $and: all }], sort };
   const value = typeof after.value === "number" ? after.value : new Date(after.value);
-  // Those that share the place's value first. As one query, with $or, mongod would fetch all of these to look at their keys.
+  // Those that share the place's value first.
   const rest = [{ [field]: value, _id: { $lt: after.key } }, { [field]: { $lt: value } }];
   return { parts: rest.map((place) => ({ $and: [...all, place] })), sort };
 }

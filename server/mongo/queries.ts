@@ -10,7 +10,8 @@ import type { HistoryEntry, ListedProject, ListPlace, Queries, SessionFilter, Ta
 import { BatchedReads } from "./batched-reads.ts";
 import type { MongoBeats } from "./beats.ts";
 import { decodeSession, decodeTask, isTombstone, type SessionDocument, type TaskDocument } from "./codec.ts";
-import { type logKey, MAX_SEQ } from "./database.ts";
+import { databaseOf, type logKey, MAX_SEQ } from "./database.ts";
+import { type Find, findAll } from "./find-all.ts";
 import { inScope, prefixRanges } from "./in-scope.ts";
 import { type Coverage, type ListPlan, planSessions, planTasks } from "./list-plan.ts";
 import type { Models } from "./models.ts";
@@ -20,7 +21,7 @@ const MAX_TIME_MS = 1_000;
 const WAIT_MS = 2_000;
 
 /** Documents come from durable entries only and are there before the ack: the primary's own word on them is true. */
-const DOCUMENTS = { readConcern: { level: "local" }, readPreference: "primary", maxTimeMS: MAX_TIME_MS } as const;
+const DOCUMENTS = { readConcern: { level: "local" }, maxTimeMS: MAX_TIME_MS } as const;
 
 /** Entries count from the moment a majority has them. */
 const ENTRIES = { readConcern: { level: "majority" }, readPreference: "primary", maxTimeMS: MAX_TIME_MS } as const;
@@ -187,17 +188,17 @@ export class MongoQueries implements Queries {
   }
 }
 
-/** By the driver itself: mongoose's way of asking costs as much as the rest of such a read. */
-function readOne<D>(collection: mongoose.Collection, key: string): Promise<D | null> {
-  return within(WAIT_MS, collection.findOne({ _id: key } as object, DOCUMENTS)) as Promise<D | null>;
+async function readOne<D extends object>(collection: mongoose.Collection, key: string): Promise<D | null> {
+  const [found] = await within(WAIT_MS, find<D>(collection, { filter: { _id: key }, limit: 1, ...DOCUMENTS }));
+  return found ?? null;
 }
 
 async function readByKeys(
   collection: mongoose.Collection,
   keys: readonly string[],
 ): Promise<ReadonlyMap<string, SessionDocument>> {
-  const query = { _id: keys.length === 1 ? keys[0] : { $in: keys } } as object;
-  const found = (await collection.find(query, DOCUMENTS).toArray()) as unknown as SessionDocument[];
+  const filter = { _id: keys.length === 1 ? keys[0] : { $in: keys } };
+  const found = await find<SessionDocument>(collection, { filter, limit: keys.length, ...DOCUMENTS });
   return new Map(found.filter(isThere).map((document) => [document._id, document]));
 }
 
@@ -213,10 +214,15 @@ async function readPlan<D extends object>(
 ): Promise<D[]> {
   const { parts, sort, hint } = plan;
   const found: D[] = [];
-  for (const part of parts) {
+  for (const filter of parts) {
     if (found.length === limit) break;
-    const options = { ...DOCUMENTS, sort, limit: limit - found.length, ...(hint === undefined ? {} : { hint }) };
-    found.push(...((await within(WAIT_MS, collection.find(part, options).toArray())) as D[]));
+    const query = { filter, sort, limit: limit - found.length, ...(hint === undefined ? {} : { hint }), ...DOCUMENTS };
+    found.push(...(await within(WAIT_MS, find<D>(collection, query))));
   }
   return found.filter(isThere);
+}
+
+/** By the driver itself: mongoose's way of asking costs as much as the rest of such a read. */
+function find<D extends object>(collection: mongoose.Collection, query: Find): Promise<D[]> {
+  return findAll<D>(databaseOf(collection.conn), collection.name, query);
 }

@@ -9,7 +9,9 @@ import { MongoCounts } from "./counts.ts";
 import { databaseOf } from "./database.ts";
 import { MongoHealth } from "./health.ts";
 import { MongoHeldSessions } from "./held-sessions.ts";
+import { MongoHubRecords } from "./hub-records.ts";
 import { MongoHubs } from "./hubs.ts";
+import { MongoInspection } from "./inspection.ts";
 import { MongoKeyUses } from "./key-uses.ts";
 import { MongoKeys } from "./keys.ts";
 import { MongoLostSessions } from "./lost-sessions.ts";
@@ -62,12 +64,14 @@ export async function openStores(config: Config, uri: string, log: Logger, onPri
       beats,
       counts: withPatience(new MongoCounts(db), patience),
       hubs: withPatience(new MongoHubs(db), patience),
+      hubRecords: withPatience(new MongoHubRecords(db), patience),
       heldSessions: withPatience(new MongoHeldSessions(db), patience),
       lostSessions: withPatience(new MongoLostSessions(db), patience),
       keys: withPatience(new MongoKeys(db), patience),
       purges: withPatience(new MongoPurges(db), patience),
       keyUses: withPatience(new MongoKeyUses(db), patience),
       queries: withPatience(new MongoQueries(models, beats), patience),
+      inspection: withPatience(new MongoInspection(db, models), patience),
       close: () => connection.close(),
     };
   } catch (error) {

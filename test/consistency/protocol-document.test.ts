@@ -9,16 +9,11 @@ import { ROOT, readText, tableRows } from "../support/documents.ts";
 
 const PROTOCOL = readText("docs", "PROTOCOL.md");
 
-/** Marks of rows that a later release serves. */
-const LATER = /◦/;
-
 const unquoted = (cell = "") => cell.replaceAll("`", "").trim();
 
 describe("docs/PROTOCOL.md says what the code does", () => {
   test("[L1] limits and their values", () => {
-    const rows = tableRows(PROTOCOL, "name", "default", "when it is passed").filter(
-      ([name]) => !LATER.test(name ?? ""),
-    );
+    const rows = tableRows(PROTOCOL, "name", "default", "when it is passed");
     const told = Object.fromEntries(
       rows.map(([name, text = ""]) => {
         const [, digits = "", unit] = /^([\d,]+)( MiB)?/.exec(text) ?? [];

@@ -101,11 +101,18 @@ test("[D2] [D4] the demo: real commands report, the hub is killed under them, no
   viewer.on("change", ({ change }) => told.push(change.seq));
   await viewer.ready;
 
-  // Three real commands: this project's typecheck, one that counts its sources, one that reports its own steps.
-  const typecheck = run("typecheck", [process.execPath, join(root, "node_modules/typescript/bin/tsc"), "--noEmit"]);
+  // Three real commands: the typecheck of this project's client, one that counts its sources, one that reports its own steps.
+  const typecheck = run("typecheck", [
+    ...[process.execPath, join(root, "node_modules/typescript/bin/tsc")],
+    ...["--noEmit", "--project", join(root, "client/tsconfig.build.json")],
+  ]);
   const count = run("count", ["sh", "-c", `while [ ! -e "${gate}" ]; do cat shared/*.ts | wc -l; sleep 0.2; done`]);
   const publish = `"${process.execPath}" "${bin}" publish --metadata "{\\"step\\": $i}" --wait 60s --json`;
-  const steps = run("steps", ["sh", "-c", `i=0; while [ ! -e "${gate}" ]; do i=$((i+1)); ${publish} || exit 1; done`]);
+  const steps = run("steps", [
+    "sh",
+    "-c",
+    `i=0; while [ ! -e "${gate}" ]; do i=$((i+1)); ${publish} || exit 1; sleep 0.3; done`,
+  ]);
   const step = () => Number(viewer.sessions.get("steps")?.metadata.step ?? 0);
 
   await viewer.waitFor((one) => one.sessions.size === 3 && step() >= 3, { timeoutMs: 60_000 });

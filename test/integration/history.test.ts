@@ -12,7 +12,9 @@ let hub: TestHub;
 let changes: Change[] = [];
 
 beforeAll(async () => {
-  hub = await stage.hub({ overrides: { bounds: { stateEveryVersions: 4 }, limits: { snapshot_page: 3 } } });
+  const overrides = { bounds: { stateEveryVersions: 4 }, limits: { snapshot_page: 3 } };
+  // Nobody beats: a verdict would be a change more.
+  hub = await stage.hub({ env: { LEASE_TTL_MS: "600000" }, overrides });
   await happen();
   changes = (await since()).body.items;
 });

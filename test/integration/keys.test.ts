@@ -245,7 +245,9 @@ describe("revoking closes connections on all hubs", () => {
       servers.push(this);
       return attach.apply(this, args);
     });
-    const hub = await stage.hub();
+    // Large publishes: few of them fill the buffers of the operating system.
+    const FILLING = 100_000;
+    const hub = await stage.hub({ overrides: { limits: { frame_bytes: 2 * FILLING, metadata_bytes: 2 * FILLING } } });
     vi.restoreAllMocks();
     const key = await makeKey(hub, { role: "viewer", projects: ["web"] });
     const raw = await rawJoined(stage, key, "/viewers");
@@ -256,7 +258,7 @@ describe("revoking closes connections on all hubs", () => {
     const [socket] = servers[0]?.of("/viewers").sockets.values() ?? [];
     if (socket === undefined) throw new Error("no viewer");
     for (let op = 1; new EngineOutbox(socket.conn).bytes === 0; op++) {
-      const changes = [{ kind: "session", metadata: { filling: String(op % 10).repeat(14_000) } }];
+      const changes = [{ kind: "session", metadata: { filling: String(op % 10).repeat(FILLING) } }];
       await reporting.askOk("changes:publish", { session_id: "s", incarnation: 1, op, changes });
     }
     const began = performance.now();

@@ -172,3 +172,21 @@ test("[R8] filters beyond one index still hold together", async () => {
     expect(await queries.listSessions(filter, ProjectScope.all, after, 2)).toEqual(wanted.slice(2, 4));
   }
 });
+
+test("[R11] a page that is more than MongoDB answers at once is whole, and its connection serves on", async () => {
+  const heavy = Array.from({ length: 420 }, (_, index) =>
+    sampleSession({ session_id: `h${index}`, project_id: "heavy", metadata: { text: "x".repeat(42_000) } }),
+  );
+  const hidden = { appliedSeq: 1, lastOp: 0, lastOpSeq: 0, editVersion: 1 };
+  const collection = databaseOf(connection).collection("sessions");
+  await collection.insertMany(heavy.map((entity) => encodeSession({ entity, ...hidden })) as object[]);
+  try {
+    const list = (limit: number) => queries.listSessions({ project_id: "heavy" }, ProjectScope.all, undefined, limit);
+    const whole = await list(420);
+    expect(new Set(whole.map(({ session_id }) => session_id)).size).toBe(420);
+    expect(whole).toEqual(await list(421));
+    expect(await list(3)).toEqual(whole.slice(0, 3));
+  } finally {
+    await collection.deleteMany({ project_id: "heavy" });
+  }
+});

@@ -1,23 +1,21 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect } from "vitest";
 import { Agents } from "../support/agents.ts";
 import { eventually } from "../support/eventually.ts";
 import { type Database, openDatabase } from "../support/log-check.ts";
 import { rest } from "../support/rest.ts";
+import { scaled } from "../support/scaled.ts";
+import { test } from "../support/staged-test.ts";
 import { startHub } from "../support/start-hub.ts";
 import { TcpProxy } from "../support/tcp-proxy.ts";
-import { Stage } from "../support/test-hub.ts";
 import { agent, type Json, viewer } from "../support/wire.ts";
 
-const stage = new Stage();
-afterEach(stage.clear);
-
 /** Many heartbeats long, so that a busy machine does not make agents silent. */
-const TTL_MS = 1_500;
+const TTL_MS = 2_500;
 const GRACE_MS = 1_000;
 const SHORT = {
-  HEARTBEAT_INTERVAL_MS: "300",
+  HEARTBEAT_INTERVAL_MS: "400",
   LEASE_TTL_MS: String(TTL_MS),
   LEASE_GRACE_MS: String(GRACE_MS),
 };
@@ -56,8 +54,11 @@ function expectBetween(value: number, least: number, most: number): void {
   expect(value).toBeLessThanOrEqual(most);
 }
 
-describe("an agent that is silent", () => {
-  test("[B10] [B11] [N4] its process is stopped: stale in time, lost after the grace, and back when it goes on", async () => {
+// At once, for they wait more than they work.
+describe.concurrent("an agent that is silent", () => {
+  test("[B10] [B11] [N4] its process is stopped: stale in time, lost after the grace, and back when it goes on", async ({
+    stage,
+  }) => {
     const uri = stage.database().uri;
     const hub = await stage.hub({ uri, env: SHORT });
     const database = await openDatabase(stage, uri);
@@ -89,7 +90,7 @@ describe("an agent that is silent", () => {
     );
   });
 
-  test("[B10] [O6] its network is gone without a word: the same, and it is back by its token", async () => {
+  test("[B10] [O6] its network is gone without a word: the same, and it is back by its token", async ({ stage }) => {
     const uri = stage.database().uri;
     const hub = await stage.hub({ uri, env: SHORT });
     const database = await openDatabase(stage, uri);
@@ -107,7 +108,7 @@ describe("an agent that is silent", () => {
     expect(body).toMatchObject({ incarnation: 1, metadata: { recovery_attempts: 1 } });
   });
 
-  test("[B10] killed, its connection closed at once: judged at the same time as if it had not", async () => {
+  test("[B10] killed, its connection closed at once: judged at the same time as if it had not", async ({ stage }) => {
     const uri = stage.database().uri;
     const hub = await stage.hub({ uri, env: SHORT });
     const database = await openDatabase(stage, uri);
@@ -120,7 +121,7 @@ describe("an agent that is silent", () => {
     expectBetween((lost?.at ?? 0) - (stale?.at ?? 0), GRACE_MS, GRACE_MS + VERDICT_MS);
   });
 
-  test("[B12] lost for too long it is given up, once, though two hubs look", async () => {
+  test("[B12] lost for too long it is given up, once, though two hubs look", async ({ stage }) => {
     const uri = stage.database().uri;
     const key = randomUUID();
     const settings = {
@@ -143,36 +144,26 @@ describe("an agent that is silent", () => {
   });
 });
 
-describe("[B14] [B15] no verdict", () => {
-  test("[H14] when the connection flaps for less than the ttl", async () => {
+describe.concurrent("[B14] [B15] no verdict", () => {
+  test("[H14] when the connection flaps for less than the ttl", async ({ stage }) => {
     const uri = stage.database().uri;
-    const hub = await stage.hub({ uri, env: SHORT });
+    // What they need to come back is no part of it.
+    const ttlMs = 3 * TTL_MS;
+    const hub = await stage.hub({ uri, env: { ...SHORT, LEASE_TTL_MS: String(ttlMs) } });
     const database = await openDatabase(stage, uri);
     const network = await TcpProxy.before(stage, hub.port);
     await Agents.start(stage, { url: network.url, key: hub.key }, { count: 5 });
     for (let flaps = 0; flaps < 5; flaps++) {
       network.cut();
+      await eventually("all connections are gone", () => network.connections === 0);
+      await eventually("they are back", () => network.connections === 5);
       await sleep(600);
     }
-    await sleep(TTL_MS + GRACE_MS);
+    await sleep(ttlMs + GRACE_MS);
     expect(await database.entries("p").then((entries) => entries.flatMap(({ changes }) => changes))).toHaveLength(5);
   });
 
-  test("when the hub's event loop is blocked for three ttl", async () => {
-    const uri = stage.database().uri;
-    const hub = await stage.hub({ uri, env: SHORT });
-    const database = await openDatabase(stage, uri);
-    await Agents.start(stage, hub, { count: 50 });
-    for (let blocks = 0; blocks < 2; blocks++) {
-      const until = performance.now() + 3 * TTL_MS;
-      while (performance.now() < until);
-      await sleep(TTL_MS / 2);
-    }
-    await sleep(TTL_MS + GRACE_MS);
-    expect(await said(database)).toEqual([]);
-  });
-
-  test("when the hub's process is stopped for three ttl", async () => {
+  test("when the hub's process is stopped for three ttl", async ({ stage }) => {
     const uri = stage.database().uri;
     const hub = stage.add(await startHub({ mongodbUri: uri, env: SHORT }), (open) => open.kill());
     const database = await openDatabase(stage, uri);
@@ -184,7 +175,7 @@ describe("[B14] [B15] no verdict", () => {
     expect(await said(database)).toEqual([]);
   });
 
-  test("when the wall clock jumps by five minutes; the silent are judged in time all the same", async () => {
+  test("when the wall clock jumps by five minutes; the silent are judged in time all the same", async ({ stage }) => {
     const uri = stage.database().uri;
     let skewMs = 0;
     const hub = await stage.hub({
@@ -203,22 +194,7 @@ describe("[B14] [B15] no verdict", () => {
     expectBetween(performance.now() - frozen, TTL_MS - 400, TTL_MS + VERDICT_MS);
   });
 
-  test("when 1,000 agents lose their connections and come back at once", { timeout: 180_000 }, async () => {
-    const COUNT = 1_000;
-    const uri = stage.database().uri;
-    const hub = await stage.hub({ uri });
-    const database = await openDatabase(stage, uri);
-    const agents = await Agents.start(stage, hub, { count: COUNT, withinMs: 90_000 });
-    agents.tell("drop");
-    await agents.hears("open", 2, 60_000);
-    // Longer than the leases of those who were back first, had nobody renewed them.
-    await sleep(16_000);
-    const changes = (await database.entries("p")).flatMap((entry) => entry.changes);
-    expect(changes).toHaveLength(COUNT);
-    expect(new Set(changes.map(({ type }) => type))).toEqual(new Set(["created"]));
-  });
-
-  test("from a hub that stops, nor on a session that REST created", async () => {
+  test("from a hub that stops, nor on a session that REST created", async ({ stage }) => {
     const uri = stage.database().uri;
     const hub = await stage.hub({ uri, env: SHORT });
     const database = await openDatabase(stage, uri);
@@ -233,8 +209,8 @@ describe("[B14] [B15] no verdict", () => {
   });
 });
 
-describe("the lease", () => {
-  test("[B13] [N1] [H6] grows with the fleet and is told to all", async () => {
+describe.concurrent("the lease", () => {
+  test("[B13] [N1] [H6] grows with the fleet and is told to all", async ({ stage }) => {
     const env = { HEARTBEAT_INTERVAL_MS: "1000", LEASE_TTL_MS: "3000", MAX_BEATS_PER_SECOND: "1" };
     const hub = await stage.hub({ env, overrides: { bounds: { fleetCheckMs: 50 } } });
     const first = await agent(stage, hub);
@@ -255,7 +231,7 @@ describe("the lease", () => {
     await eventually("the lease of one", () => third.messages("lease").at(-1)?.interval_ms === 1_250);
   });
 
-  test("[B5] [B6] a publish renews it like a heartbeat", async () => {
+  test("[B5] [B6] a publish renews it like a heartbeat", async ({ stage }) => {
     const uri = stage.database().uri;
     const hub = await stage.hub({ uri, env: SHORT });
     const database = await openDatabase(stage, uri);
@@ -277,5 +253,38 @@ describe("the lease", () => {
     await isSaid(database, "stale", "online");
     const heard = await wire.hears("session", 2);
     expect(heard.slice(0, 2).map(({ patch }) => patch.liveness)).toEqual(["stale", "online"]);
+  });
+});
+
+// These hold up this process.
+describe("[B14] [B15] no verdict", () => {
+  test("when the hub's event loop is blocked for three ttl", async ({ stage }) => {
+    const uri = stage.database().uri;
+    const hub = await stage.hub({ uri, env: SHORT });
+    const database = await openDatabase(stage, uri);
+    await Agents.start(stage, hub, { count: 50 });
+    for (let blocks = 0; blocks < 2; blocks++) {
+      const until = performance.now() + 3 * TTL_MS;
+      while (performance.now() < until);
+      await sleep(TTL_MS / 2);
+    }
+    await sleep(TTL_MS + GRACE_MS);
+    expect(await said(database)).toEqual([]);
+  });
+
+  const COUNT = scaled(1_000);
+
+  test(`when ${COUNT} agents lose their connections and come back at once`, { timeout: 180_000 }, async ({ stage }) => {
+    const uri = stage.database().uri;
+    const hub = await stage.hub({ uri });
+    const database = await openDatabase(stage, uri);
+    const agents = await Agents.start(stage, hub, { count: COUNT, withinMs: 90_000 });
+    agents.tell("drop");
+    await agents.hears("open", 2, 60_000);
+    // Longer than the leases of those who were back first, had nobody renewed them.
+    await sleep(16_000);
+    const changes = (await database.entries("p")).flatMap((entry) => entry.changes);
+    expect(changes).toHaveLength(COUNT);
+    expect(new Set(changes.map(({ type }) => type))).toEqual(new Set(["created"]));
   });
 });

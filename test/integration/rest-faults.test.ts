@@ -27,6 +27,7 @@ const NEW = { session_id: "s1", machine_id: "m1" };
 
 const HEALTH: HttpDeps["health"] = {
   version: "0.0.0",
+  uptimeS: () => 1,
   ping: async () => 1,
   fanOut: LOCAL_FAN_OUT,
 };
@@ -58,6 +59,7 @@ async function edge(parts: Partial<HttpDeps>, timeouts?: Parameters<typeof creat
   const app = createHttpApp({
     keys: ringOf(KEY),
     keyAdmin: {} as HttpDeps["keyAdmin"],
+    admin: {} as HttpDeps["admin"],
     counts: new HttpCounts(),
     metrics: { contentType: "text/plain", text: async () => "" },
     rates: { address: () => undefined, request: () => undefined, failedKeys: {} as RateLimits["failedKeys"] },

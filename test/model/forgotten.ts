@@ -34,7 +34,9 @@ interface Ports {
 
 /** Somebody who looks at the past all the time, and remembers states from earlier looks, as a hub does. */
 export class Historian {
-  readonly #checkpoints = new Checkpoints({ ...BOUNDS, checkpointChanges: 3 } as unknown as typeof BOUNDS);
+  // Whatever has ended is shown, however long ago.
+  readonly #bounds = { ...BOUNDS, checkpointChanges: 3, snapshotEndedWindowMs: 10 ** 12 } as unknown as typeof BOUNDS;
+  readonly #checkpoints = new Checkpoints(this.#bounds);
 
   async run(world: World, isOver: { readonly value: boolean }): Promise<void> {
     const { random, time } = world;
@@ -57,7 +59,7 @@ export class Historian {
   async stateAt(projectId: string, { epoch, seq }: Position, { changeLog, projections, base }: Ports) {
     const { logStart = 1, forgotten = 0 } = (await projections.readMark(projectId)) ?? {};
     const place = { seq, time: "1970-01-02T00:00:00.000Z", epoch, logStart, forgotten };
-    const ports = { changeLog, base, checkpoints: this.#checkpoints, isOver: () => false, bounds: BOUNDS };
+    const ports = { changeLog, base, checkpoints: this.#checkpoints, isOver: () => false, bounds: this.#bounds };
     return buildSnapshotAt(projectId, place, ports);
   }
 }

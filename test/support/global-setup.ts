@@ -1,7 +1,9 @@
+import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { mongo } from "mongoose";
 import type { TestProject } from "vitest/node";
 import { findRedis } from "../../scripts/cluster/find-redis.ts";
 import { startEmbeddedMongod } from "../../server/embedded/embedded-mongod.ts";
@@ -11,6 +13,8 @@ declare module "vitest" {
   export interface ProvidedContext {
     /** A MongoDB for tests without a database name; see database.ts. */
     mongodbUri: string;
+    /** Of the names of all databases of this run. */
+    databasePrefix: string;
     /** The binary behind it, for tests that run a mongod of their own. */
     mongodBinary: string;
     /** A redis-server for tests that need one; where none is to be had they fail with the problem. */
@@ -34,10 +38,12 @@ export default async function setup(project: TestProject): Promise<() => Promise
     ),
   );
 
+  const databasePrefix = `test_${randomBytes(4).toString("hex")}_`;
+  project.provide("databasePrefix", databasePrefix);
   const external = process.env.STATE_HUB_TEST_MONGODB_URI;
   if (external) {
     project.provide("mongodbUri", external);
-    return async () => {};
+    return () => dropDatabases(external, databasePrefix);
   }
   const dataDir = mkdtempSync(join(tmpdir(), "state-hub-test-"));
   const mongod = await startEmbeddedMongod({
@@ -51,6 +57,17 @@ export default async function setup(project: TestProject): Promise<() => Promise
     await mongod.stop();
     rmSync(dataDir, { recursive: true, force: true });
   };
+}
+
+async function dropDatabases(uri: string, prefix: string): Promise<void> {
+  const client = await mongo.MongoClient.connect(uri);
+  try {
+    const { databases } = await client.db("admin").admin().listDatabases({ nameOnly: true });
+    const ours = databases.filter(({ name }) => name.startsWith(prefix));
+    for (const { name } of ours) await client.db(name).dropDatabase();
+  } finally {
+    await client.close();
+  }
 }
 
 /** To stderr: the last line of stdout belongs to the reporter. */

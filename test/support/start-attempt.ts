@@ -21,12 +21,12 @@ export interface StartAttempt {
 export async function attemptStart(stage: Stage, env: Readonly<Record<string, string>>): Promise<StartAttempt> {
   const home = mkdtempSync(join(tmpdir(), "state-hub-start-"));
   stage.add(home, () => rmSync(home, { recursive: true, force: true }));
-  const { PATH = "" } = process.env;
+  const { PATH = "", NODE_COMPILE_CACHE = "" } = process.env;
   const started = performance.now();
   const child = spawn(process.execPath, ["server/main.ts"], {
     cwd: root,
     stdio: ["ignore", "pipe", "pipe"],
-    env: { PATH, HOME: home, XDG_CONFIG_HOME: home, DATA_DIR: join(home, "data"), ...env },
+    env: { PATH, NODE_COMPILE_CACHE, HOME: home, XDG_CONFIG_HOME: home, DATA_DIR: join(home, "data"), ...env },
   });
   stage.add(child, () => child.kill("SIGKILL"));
   const seen = { stdout: "", stderr: "" };

@@ -5,6 +5,9 @@ import { createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 import { eventually } from "./eventually.ts";
 
+/** One takes a second; many that start at once on a busy machine have been seen to take 30. */
+const START_MS = 60_000;
+
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
 interface HubSettings {
@@ -72,7 +75,7 @@ export async function startHub(settings: HubSettings): Promise<HubProcess> {
       if (hasEnded(child)) throw new Error(`the hub ended at its start:\n${output}`);
       return await isReady(url);
     },
-    20_000,
+    START_MS,
   ).catch((error) => {
     child.kill("SIGKILL");
     throw new Error(`${(error as Error).message}\n${output}`);

@@ -25,6 +25,11 @@ export class TcpProxy {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
+  /** Of clients. */
+  get connections(): number {
+    return this.#sockets.size / 2;
+  }
+
   /** Connections break, new ones may be made. */
   cut(): void {
     for (const socket of this.#sockets) socket.destroy();

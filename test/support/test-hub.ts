@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { readConfig } from "../../server/config.ts";
 import { type Hub, type Overrides, startHub } from "../../server/hub.ts";
 import { createLogger } from "../../server/observability/logger.ts";
-import { type FreshDatabase, freshDatabase } from "./database.ts";
+import { type FreshDatabase, freshDatabase, lendDatabase } from "./database.ts";
 
 export interface TestHub extends Hub {
   readonly url: string;
@@ -15,6 +15,8 @@ export interface TestHubOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly overrides?: Overrides;
 }
+
+const NOWHERE = { write() {} };
 
 /** A whole hub in this process, on a real MongoDB and a free port. */
 export async function startTestHub(options: TestHubOptions): Promise<TestHub> {
@@ -32,7 +34,11 @@ export async function startTestHub(options: TestHubOptions): Promise<TestHub> {
     config,
     mongodbUri: options.uri,
     keys: config.API_KEYS,
-    log: createLogger(config.LOG_LEVEL, { isTerminal: false }),
+    log: createLogger(config.LOG_LEVEL, {
+      isTerminal: false,
+      // Also when a test asks the hub for more.
+      ...(process.env.TEST_LOG_LEVEL === undefined ? { destination: NOWHERE } : {}),
+    }),
     onEnd: () => void hub.stop(),
     ...(options.overrides === undefined ? {} : { overrides: options.overrides }),
   });
@@ -53,8 +59,14 @@ export class Stage {
   }
 
   async hub(options: Partial<TestHubOptions> = {}): Promise<TestHub> {
-    const hub = await startTestHub({ ...options, uri: options.uri ?? this.database().uri });
+    const hub = await startTestHub({ ...options, uri: options.uri ?? (await this.#lentUri()) });
     return this.add(hub, () => hub.stop());
+  }
+
+  /** For a hub of this process alone, which has written all when it has stopped. */
+  async #lentUri(): Promise<string> {
+    const { uri } = this.add(await lendDatabase(), (database) => database.giveBack());
+    return uri;
   }
 
   readonly clear = async (): Promise<void> => {

@@ -41,15 +41,23 @@ describe("past states that are remembered", () => {
     expect(kept.nearest("p/e", 10)?.families.get("s0")?.session?.appliedSeq).toBe(10);
   });
 
-  test("the least recently used go first, and what is larger than all room is not kept", () => {
+  test("of a project too large to remember all of it, what is remembered lies all over its past", () => {
+    const kept = checkpoints(8);
+    for (let seq = 10; seq <= 160; seq += 10) kept.keep("p/e", seq, familiesAt(seq, 2));
+    const distances = Array.from({ length: 160 }, (_, index) => index + 1 - (kept.nearest("p/e", index + 1)?.seq ?? 0));
+    expect(Math.max(...distances)).toBeLessThanOrEqual(60);
+  });
+
+  test("the project asked for least recently gives way first, and what is larger than all room is not kept", () => {
     const kept = checkpoints(4);
     kept.keep("p/e", 10, familiesAt(10, 2));
-    kept.keep("p/e", 20, familiesAt(20, 2));
+    kept.keep("q/e", 10, familiesAt(10, 2));
     expect(kept.nearest("p/e", 15)?.seq).toBe(10);
-    kept.keep("p/e", 30, familiesAt(30, 2));
-    expect(kept.nearest("p/e", 29)?.seq).toBe(10);
-    kept.keep("q/e", 10, familiesAt(10, 5));
-    expect(kept.nearest("q/e", 10)).toBeUndefined();
-    expect(kept.nearest("p/e", 99)?.seq).toBe(30);
+    kept.keep("r/e", 10, familiesAt(10, 2));
+    expect(kept.nearest("p/e", 15)?.seq).toBe(10);
+    expect(kept.nearest("q/e", 15)).toBeUndefined();
+    kept.keep("s/e", 10, familiesAt(10, 5));
+    expect(kept.nearest("s/e", 10)).toBeUndefined();
+    expect(kept.nearest("r/e", 99)?.seq).toBe(10);
   });
 });

@@ -266,3 +266,33 @@ describe("grace", () => {
     expect(observer.watch.nextChangeMs).toBe(Number.POSITIVE_INFINITY);
   });
 });
+
+describe("what is known of a hub", () => {
+  test("[R79] unknown until its number was seen to rise; then alive, dead, alive again, gone", () => {
+    const observer = watching();
+    const state = () => observer.watch.stateOf("x");
+    expect(state()).toBe("unknown");
+    expect(observer.watch.stateOf("nobody")).toBe("unknown");
+    observer.pass(1_000, ["x"]);
+    expect(state()).toBe("alive");
+    observer.pass(2_000);
+    expect(state()).toBe("alive");
+    observer.pass(2_000);
+    expect(state()).toBe("dead");
+    observer.pass(500, ["x"]);
+    expect(state()).toBe("alive");
+    observer.rows.delete("x");
+    observer.pass(500);
+    expect(state()).toBe("gone");
+    observer.watch.onFailure();
+    expect(state()).toBe("unknown");
+  });
+
+  test("[R79] a row that stands still from the first look on is dead without ever having been alive", () => {
+    const observer = watching();
+    observer.pass(2_500);
+    expect(observer.watch.stateOf("x")).toBe("unknown");
+    observer.pass(1_000);
+    expect(observer.watch.stateOf("x")).toBe("dead");
+  });
+});

@@ -57,5 +57,12 @@ export const GLOSSARY: Readonly<Record<string, string>> = {
   overlap_ms: "How long the old key stays valid.",
   reconnect_after_ms: "When to connect again.",
   expires_at: "When the key or token ends; absent: never.",
+  self: "The hub that answers.",
+  key_connections: "Connections with API keys, tokens aside, as the hub told within the last seconds.",
+  detail: "For people.",
+  what_to_do: "For people; beside `ok: true` it is advice.",
+  level: "Least level of log lines.",
+  minutes: "For so long; without it until the hub ends.",
+  afterwards: "The level that comes back at `until`.",
   fingerprint: "First 8 hex digits of the key's SHA-256.",
 };

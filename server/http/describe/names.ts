@@ -20,8 +20,9 @@ import { Lease } from "../../../shared/messages/lease.ts";
 import { SnapshotPage } from "../../../shared/messages/project-snapshot.ts";
 import { Position } from "../../../shared/position.ts";
 import { RecordedChange } from "../../../shared/rest/changes.ts";
+import { Check, DEFAULT_PROJECTS, MOST_PROJECTS, ProjectsLimit } from "../../../shared/rest/doctor.ts";
 import { KeyView } from "../../../shared/rest/keys.ts";
-import { DrainProgress } from "../../../shared/rest/operations.ts";
+import { DrainProgress, HubStats, HubView } from "../../../shared/rest/operations.ts";
 import { ProjectView } from "../../../shared/rest/projects.ts";
 import { PurgeView } from "../../../shared/rest/purges.ts";
 import { DEFAULT_PAGE, MAX_PAGE, PageParameters, Time, Whole } from "../../../shared/rest/query.ts";
@@ -57,6 +58,9 @@ const NAMED = {
   Lease,
   KeyView,
   DrainProgress,
+  HubView,
+  HubStats,
+  Check,
   PurgeView,
   Problem,
   AckError,
@@ -81,4 +85,7 @@ NAMES.add(Metadata, {
 
 NAMES.add(Whole, { wire: { type: "integer", minimum: 0, maximum: 999_999_999 } });
 NAMES.add(PageParameters.limit, { wire: { type: "integer", minimum: 1, maximum: MAX_PAGE, default: DEFAULT_PAGE } });
+NAMES.add(ProjectsLimit, {
+  wire: { type: "integer", minimum: 1, maximum: MOST_PROJECTS, default: DEFAULT_PROJECTS },
+});
 NAMES.add(Time, { wire: { type: "string", format: "date-time" } });
