@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { Actor } from "../../shared/entities.ts";
-import type { Entry } from "../domain/records.ts";
+import { EMPTY_HEAD, type Entry } from "../domain/records.ts";
 import type { PurgeRecord, PurgeStore } from "../ports.ts";
 import { pause } from "../timing.ts";
 import { appendRemoval, type RemovalPorts } from "./append-removal.ts";
@@ -38,7 +38,11 @@ export class Purges {
 
   /** Begins; how it goes on, `find` tells. Rejects when MongoDB does not answer. */
   async begin({ project_id, session_id, actor, request_id }: PurgeOrder): Promise<PurgeRecord> {
-    const at = this.#now();
+    const { changeLog, log } = this.#options;
+    const now = this.#now();
+    // Another hub's clock may be ahead: what is there now was created by the head's time.
+    const { at: headAt } = (await changeLog.readHead(project_id)) ?? EMPTY_HEAD;
+    const at = headAt > now ? headAt : now;
     const record: PurgeRecord = {
       id: `purge-${randomBytes(6).toString("hex")}`,
       project_id,
@@ -53,7 +57,7 @@ export class Purges {
       kept: 0,
     };
     await this.#put(record);
-    this.#options.log.info({ ...auditOf(record), audit: "purge" }, "purge begun");
+    log.info({ ...auditOf(record), audit: "purge" }, "purge begun");
     this.#start(record);
     return record;
   }
