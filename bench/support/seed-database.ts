@@ -116,7 +116,7 @@ async function seedOne(db: mongoose.mongo.Db, { index, count, versions }: Projec
   const opened = families.flatMap(({ session }) =>
     (session?.entity.incarnation ?? 0) > 0 ? [session?.entity as Session] : [],
   );
-  await db.collection("beats").insertMany(opened.map(beatOf) as object[], { ordered: false });
+  if (opened.length > 0) await db.collection("beats").insertMany(opened.map(beatOf) as object[], { ordered: false });
   const projections = new MongoProjections(db);
   await projections.createMark(projectId, { epoch, logStart: 1 }, new Date(start).toISOString());
   await projections.raiseMarks([{ projectId, from: 1, to: total }]);

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { Actor } from "../../shared/entities.ts";
-import { EMPTY_HEAD, type Entry } from "../domain/records.ts";
+import { sessionKey } from "../../shared/ids.ts";
+import { EMPTY_HEAD, type Entry, type Removal } from "../domain/records.ts";
 import type { PurgeRecord, PurgeStore } from "../ports.ts";
 import { pause } from "../timing.ts";
 import { appendRemoval, type RemovalPorts } from "./append-removal.ts";
@@ -172,10 +173,11 @@ export class Purges {
     const { entry, removals, kept } = await appendRemoval(project_id, under_way, cause, this.#options);
     if (entry !== undefined) onRemoval(entry);
     let entries = await eraseTraces(project_id, removals, this.#options);
-    const removed = new Set(removals.map(({ session_id }) => session_id));
-    const others = under_way.filter((sessionId) => !removed.has(sessionId));
-    for (const removal of others.length === 0 ? [] : await changeLog.readRemovals(project_id, others)) {
-      entries += await eraseTraces(project_id, [removal], this.#options);
+    const others = without(under_way, removals);
+    if (others.length > 0) {
+      const earlier = await changeLog.readRemovals(project_id, others);
+      for (const removal of earlier) entries += await eraseTraces(project_id, [removal], this.#options);
+      await this.#dropBeats(project_id, without(others, earlier));
     }
     return {
       ...record,
@@ -187,6 +189,14 @@ export class Purges {
     };
   }
 
+  /** Of what was removed so long ago that the removal itself is trimmed; documents and base went with it. */
+  async #dropBeats(projectId: string, sessionIds: readonly string[]): Promise<void> {
+    const { projections, beats } = this.#options;
+    const families = await projections.readFamilies(projectId, sessionIds);
+    const gone = sessionIds.filter((sessionId) => families.get(sessionId)?.session === undefined);
+    if (gone.length > 0) await beats.remove(gone.map((sessionId) => sessionKey(projectId, sessionId)));
+  }
+
   async #put(record: PurgeRecord): Promise<PurgeRecord> {
     const moved = { ...record, moved_at: this.#now() };
     await this.#options.store.put(moved);
@@ -196,6 +206,11 @@ export class Purges {
   #now(): string {
     return new Date(this.#options.clock.now()).toISOString();
   }
+}
+
+function without(sessionIds: readonly string[], removals: readonly Removal[]): string[] {
+  const removed = new Set(removals.map(({ session_id }) => session_id));
+  return sessionIds.filter((sessionId) => !removed.has(sessionId));
 }
 
 /** Who forgot what, and how far it is: never more than ids and numbers. */

@@ -24,7 +24,8 @@ beforeAll(async () => {
 });
 afterAll(stage.clear);
 
-const named = (name: string) => database.db.collection<{ _id: string }>(name);
+/** As the doctor sees it. */
+const named = (name: string) => database.db.collection<{ _id: string }>(name, { readConcern: { level: "majority" } });
 const sessions = (name = "sessions") => database.db.collection<SessionDocument>(name);
 const tasks = () => database.db.collection<TaskDocument>("tasks");
 const log = () => database.db.collection<EntryDocument>("log");
