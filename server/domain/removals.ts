@@ -1,4 +1,4 @@
-import type { Entry, Removal } from "./records.ts";
+import type { Entry, Family, Removal } from "./records.ts";
 
 /** The newest removal of each of these sessions in entries, which come in their order; the log does not know the tasks. */
 export function newestRemovals(entries: readonly Entry[], sessionIds: readonly string[]): Removal[] {
@@ -11,4 +11,14 @@ export function newestRemovals(entries: readonly Entry[], sessionIds: readonly s
     }
   }
   return [...removals.values()];
+}
+
+/** Tasks that are still there though their sessions were removed after them: whoever removed these did not know them. */
+export function removalsOfLeftTasks(projectId: string, families: ReadonlyMap<string, Family>): Removal[] {
+  return [...families].flatMap(([session_id, { removed, tasks }]) => {
+    if (removed === undefined) return [];
+    const { seq } = removed;
+    const task_ids = [...tasks].filter(([, { appliedSeq }]) => appliedSeq < seq).map(([taskId]) => taskId);
+    return task_ids.length === 0 ? [] : [{ project_id: projectId, session_id, task_ids, seq }];
+  });
 }

@@ -1,6 +1,7 @@
 import { sessionKey } from "../../shared/ids.ts";
 import type { BOUNDS } from "../bounds.ts";
 import type { Removal } from "../domain/records.ts";
+import { removalsOfLeftTasks } from "../domain/removals.ts";
 import type { Base, Beats, ChangeLog, Clock, Projections } from "../ports.ts";
 import { pause } from "../timing.ts";
 
@@ -24,12 +25,10 @@ export async function eraseTraces(projectId: string, removals: readonly Removal[
   const { projections, base, beats } = ports;
   const sessionIds = removals.map(({ session_id }) => session_id);
   if (sessionIds.length === 0) return 0;
-  const families = await base.readFamilies(projectId, sessionIds);
-  const all = removals.map((removal) => {
-    const inBase = families.get(removal.session_id)?.tasks.keys() ?? [];
-    return { ...removal, task_ids: [...new Set([...removal.task_ids, ...inBase])] };
-  });
-  await base.write({ sessions: [], tasks: [], removals: all });
+  await base.write({ sessions: [], tasks: [], removals });
+  // What trimming has written meanwhile, or looks for after this write.
+  const left = removalsOfLeftTasks(projectId, await base.readFamilies(projectId, sessionIds));
+  if (left.length > 0) await base.write({ sessions: [], tasks: [], removals: left });
   await beats.remove(sessionIds.map((sessionId) => sessionKey(projectId, sessionId)));
   const redacted = await redact(projectId, sessionIds, Math.min(...removals.map(({ seq }) => seq)), ports);
   await projections.countForgotten(projectId);

@@ -117,11 +117,16 @@ export class Purges {
     const { log, bounds } = this.#options;
     let record: PurgeRecord = first;
     let wait: number = bounds.unknownRetryFirstMs;
+    let isKept = true;
     while (!this.#isStopped && record.finished_at === undefined) {
       try {
+        // A write that failed may have been done: then the store is ahead of what is done next, and a crash would forget it.
+        if (!isKept) record = await this.#put(record);
+        isKept = true;
         record = await this.#step(record);
         wait = bounds.unknownRetryFirstMs;
       } catch (error) {
+        isKept = false;
         log.warn({ ...auditOf(record), err: error }, "purge interrupted, will be tried again");
         await pause(wait);
         wait = Math.min(wait * 2, bounds.unknownRetryLastMs);

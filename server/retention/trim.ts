@@ -1,4 +1,5 @@
 import type { Entry } from "../domain/records.ts";
+import { removalsOfLeftTasks } from "../domain/removals.ts";
 import type { Base, ChangeLog, Projections } from "../ports.ts";
 import { nextTurn } from "../timing.ts";
 import { foldTouched, touchedSessions } from "../writer/fold-touched.ts";
@@ -48,8 +49,11 @@ export async function trimStep(
     ({ from_seq }, index) => from_seq === (going[index - 1]?.to_seq ?? mark.logStart - 1) + 1,
   );
   if (last === undefined || !isWhole) return NOTHING;
-  const families = await base.readFamilies(projectId, touchedSessions(going));
-  await base.write(foldTouched(families, going));
+  const touched = touchedSessions(going);
+  await base.write(foldTouched(await base.readFamilies(projectId, touched), going));
+  // A session may have been removed between: then its tombstone is there, but of tasks that came now nobody knew.
+  const removals = removalsOfLeftTasks(projectId, await base.readFamilies(projectId, touched));
+  if (removals.length > 0) await base.write({ sessions: [], tasks: [], removals });
   await projections.raiseLogStart(projectId, last.to_seq + 1);
   await changeLog.deleteBefore(projectId, last.to_seq + 1);
   return { trimmed: last.to_seq - mark.logStart + 1, isDone: count < entries.length };

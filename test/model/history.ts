@@ -53,6 +53,7 @@ export class World {
   readonly raises = new Map<string, number[]>();
   /** What happened, for the message of a failure. */
   readonly trace: string[] = [];
+  #comesToRest = false;
   faults: Faults = NO_FAULTS;
   readonly historian = new Historian();
   /** Whether sessions are removed: then more of them end, and more begin anew. */
@@ -128,6 +129,7 @@ export class World {
     this.faults = NO_FAULTS;
     if (this.#hubs.every((hub) => hub.isDead)) await this.#startHub();
     await this.time.sleep(1_500);
+    this.#comesToRest = true;
     await this.#endPurges();
     for (const projectId of PROJECTS) checkSilent(this.changeLog.whole(projectId));
     for (const hub of this.#hubs) {
@@ -194,6 +196,7 @@ export class World {
       base: this.base,
       beats: this.beats,
       purges: this.purges,
+      begins: () => !this.#comesToRest,
       sessionsKeptMs: this.#sessionsKeptMs,
       lag: this.#lag,
       durable: () => this.#durable,

@@ -96,6 +96,8 @@ interface Shared {
   readonly base: MemoryBase;
   readonly beats: MemoryBeats;
   readonly purges: MemoryPurges;
+  /** Whether anything new may be begun: not when all is to come to rest. */
+  readonly begins: () => boolean;
   /** How long sessions stay after their end; 0: for ever. */
   readonly sessionsKeptMs: number;
   readonly lag: MajorityLag;
@@ -157,7 +159,12 @@ export class SimHub {
     });
     // All hubs trim all projects and go on with all purges, so that they meet.
     this.#retention = new Retention({
-      ...{ ...ports, purges: this.purges, clock: time, log, bounds },
+      ...{ ...ports, clock: time, log, bounds },
+      purges: {
+        resume: (isMine) => this.purges.resume(isMine),
+        forgetEnded: async (projectId, endedBefore) =>
+          shared.begins() ? await this.purges.forgetEnded(projectId, endedBefore) : 0,
+      },
       logDays: 0,
       logChanges: KEPT_CHANGES,
       sessionDays: shared.sessionsKeptMs / DAY_MS,
