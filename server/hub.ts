@@ -179,6 +179,7 @@ async function open(options: HubOptions, onStop: OnStop) {
 
   const owners = new Owners(hubId);
   const snapshots = new Snapshots({ changeLog, projections, clock, bounds, pageSize: limits.snapshot_page });
+  onStop("snapshots", () => snapshots.stop());
   const gateway = new Gateway({
     hubId,
     keys: keys.ring,

@@ -30,6 +30,8 @@ type Kind = keyof typeof KINDS;
 
 /** Load L0: enough to see whether anybody is hurt. */
 const WORK = { agents: 20, viewers: 10, everyMs: 250 };
+/** Snapshots are kept for a minute, and looked at four times in it. */
+const SETTLE_MS = 80_000;
 const RSS_MB = 50;
 const SLOWDOWN = 3;
 
@@ -66,7 +68,11 @@ async function main(): Promise<void> {
   for (const { kind, ...load } of loads) {
     const hub = await startFuzzedHub(mongod.uri(`fuzz_${kind}`));
     const random = new Random(seed);
-    const result = await fuzzBesideWork({ ...load, hub, clients, random }, KINDS[kind].fuzz, { ...WORK, calmMs });
+    const result = await fuzzBesideWork({ ...load, hub, clients, random }, KINDS[kind].fuzz, {
+      ...WORK,
+      calmMs,
+      settleMs: SETTLE_MS,
+    });
     results.push({ kind, result });
     await hub.stop();
   }

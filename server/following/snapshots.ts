@@ -58,9 +58,16 @@ export class Snapshots {
   #turns = Promise.resolve();
   /** Entities of all that are kept. */
   #entities = 0;
+  readonly #timer: NodeJS.Timeout;
 
   constructor(options: Options) {
     this.#options = options;
+    // When nobody asks any more, too.
+    this.#timer = setInterval(() => this.#expire(), options.bounds.snapshotTtlMs / 4);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
   }
 
   /** First page of a snapshot that is no older than the project's head at this moment. */

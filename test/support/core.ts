@@ -142,5 +142,6 @@ export class Core {
     void this.#projectionWatch.stop();
     void this.headWatch.stop();
     void this.arrivals.stop();
+    this.snapshots.stop();
   }
 }

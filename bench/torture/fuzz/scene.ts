@@ -61,6 +61,8 @@ export interface SceneOptions {
   readonly everyMs: number;
   /** Before the fuzz and after it the same is measured without. */
   readonly calmMs: number;
+  /** And after that, until what is kept for a while only has gone; then memory is looked at. */
+  readonly settleMs: number;
 }
 
 export interface SceneResult extends FuzzResult {
@@ -83,7 +85,7 @@ const WARM_UP = 0.02;
 export async function fuzzBesideWork(
   load: FuzzLoad,
   fuzz: (load: FuzzLoad) => Promise<FuzzResult>,
-  { calmMs, ...work }: SceneOptions,
+  { calmMs, settleMs, ...work }: SceneOptions,
 ): Promise<SceneResult> {
   const { hub } = load;
   const bystanders = new Worker<Bystanders>(new URL("./bystanders.ts", import.meta.url));
@@ -107,6 +109,7 @@ export async function fuzzBesideWork(
   const seconds = (performance.now() - startedAt) / 1_000;
   const highest = peak.stop();
   const after = await measure(() => sleep(calmMs));
+  await sleep(settleMs);
   const keptAfter = await hub.keptBytes();
   const { publishes, frames, failures } = await bystanders.call("finish", {});
   await bystanders.stop();
