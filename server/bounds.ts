@@ -191,9 +191,9 @@ export const BOUNDS = {
   /** Sessions that one entry removes, and their tasks, unless one session alone has more: a write of a second or two. */
   removedPerEntry: 200,
   removedTasksPerEntry: 5_000,
-  /** A purge that no hub has moved for so long is taken over, so many at a time. */
+  /** Purges under way on one hub; beyond, new ones are refused. One that no hub has moved for so long is taken over. */
+  purgesAtOnce: 10,
   purgeIdleMs: 60_000,
-  purgesResumed: 10,
   /** What was purged, by whom, is kept so long. */
   purgesKeptMs: 365 * 24 * 60 * 60_000,
   /** Largest message between hubs; an entry beyond it is not sent, others are told to read the log. */

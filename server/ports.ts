@@ -181,6 +181,7 @@ export interface PurgeStore {
   find(id: string): Promise<PurgeRecord | undefined>;
   /** Those that have not finished, and have not moved since a time (ISO 8601), at most `limit`. */
   readOpen(movedBefore: string, limit: number): Promise<PurgeRecord[]>;
+  drop(id: string): Promise<void>;
   /** Drops records that finished before a time (ISO 8601). */
   forgetFinished(before: string): Promise<void>;
 }

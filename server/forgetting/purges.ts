@@ -4,6 +4,7 @@ import { sessionKey } from "../../shared/ids.ts";
 import { EMPTY_HEAD, type Entry, type Removal } from "../domain/records.ts";
 import type { PurgeRecord, PurgeStore } from "../ports.ts";
 import { pause } from "../timing.ts";
+import { accepted, type Outcome, refused } from "../writer/outcome.ts";
 import { appendRemoval, type RemovalPorts } from "./append-removal.ts";
 import { type ErasePorts, eraseTraces } from "./erase-traces.ts";
 
@@ -14,6 +15,12 @@ interface Options extends Ports {
   /** Of an entry that is in the log: so that all hubs know it at once. */
   readonly onRemoval: (entry: Entry) => void;
 }
+
+const BUSY = {
+  code: "OVERLOADED",
+  message: "too many purges are under way on this hub; wait until one is done",
+  retry_after_ms: 5_000,
+} as const;
 
 /** What is to be forgotten, and who says so. */
 export interface PurgeOrder {
@@ -31,6 +38,7 @@ export interface PurgeOrder {
 export class Purges {
   readonly #options: Options & Pick<ErasePorts, "isStopped">;
   readonly #running = new Map<string, Promise<void>>();
+  #beginning = 0;
   #isStopped = false;
 
   constructor(options: Options) {
@@ -38,7 +46,17 @@ export class Purges {
   }
 
   /** Begins; how it goes on, `find` tells. Rejects when MongoDB does not answer. */
-  async begin({ project_id, session_id, actor, request_id }: PurgeOrder): Promise<PurgeRecord> {
+  async begin(order: PurgeOrder): Promise<Outcome<PurgeRecord>> {
+    if (this.#running.size + this.#beginning >= this.#options.bounds.purgesAtOnce) return refused(BUSY);
+    this.#beginning += 1;
+    try {
+      return accepted(await this.#begin(order));
+    } finally {
+      this.#beginning -= 1;
+    }
+  }
+
+  async #begin({ project_id, session_id, actor, request_id }: PurgeOrder): Promise<PurgeRecord> {
     const { changeLog, log } = this.#options;
     const now = this.#now();
     // Another hub's clock may be ahead: what is there now was created by the head's time.
@@ -71,7 +89,8 @@ export class Purges {
   async resume(isMine: (projectId: string) => boolean): Promise<void> {
     const { store, clock, bounds } = this.#options;
     const movedBefore = new Date(clock.now() - bounds.purgeIdleMs).toISOString();
-    for (const record of await store.readOpen(movedBefore, bounds.purgesResumed)) {
+    const free = Math.max(0, bounds.purgesAtOnce - this.#running.size);
+    for (const record of free === 0 ? [] : await store.readOpen(movedBefore, free)) {
       if (isMine(record.project_id)) this.#start(record);
     }
     await store.forgetFinished(new Date(clock.now() - bounds.purgesKeptMs).toISOString());
@@ -97,7 +116,7 @@ export class Purges {
       kept: 0,
     };
     const done = await this.#forget(await this.#put(record));
-    await this.#put({ ...done, finished_at: this.#now() });
+    await this.#finish(done);
     return done.sessions;
   }
 
@@ -139,8 +158,16 @@ export class Purges {
     if (record.under_way.length > 0) return this.#put(await this.#forget(record));
     const sessionIds = await this.#next(record);
     if (sessionIds.length > 0) return this.#put({ ...record, under_way: sessionIds });
-    const done = await this.#put({ ...record, finished_at: this.#now() });
+    const done = await this.#finish(record);
     this.#options.log.info({ ...auditOf(done), audit: "purge" }, "purge done");
+    return done;
+  }
+
+  /** What somebody ordered is kept for who asks; what retention did stands in the log alone, or there were thousands a day. */
+  async #finish(record: PurgeRecord): Promise<PurgeRecord> {
+    const done = { ...record, finished_at: this.#now() };
+    if (record.ended_before === undefined) return this.#put(done);
+    await this.#options.store.drop(record.id);
     return done;
   }
 

@@ -19,6 +19,10 @@ export class MemoryPurges implements PurgeStore {
       .slice(0, limit);
   }
 
+  async drop(id: string): Promise<void> {
+    this.#records.delete(id);
+  }
+
   async forgetFinished(before: string): Promise<void> {
     for (const { id, finished_at } of this.#records.values()) {
       if (finished_at !== undefined && finished_at < before) this.#records.delete(id);

@@ -31,6 +31,10 @@ export class MongoPurges implements PurgeStore {
     return (await this.#purges.find(open).limit(limit).toArray()).map(decode);
   }
 
+  async drop(id: string): Promise<void> {
+    await this.#purges.deleteOne({ _id: id });
+  }
+
   async forgetFinished(before: string): Promise<void> {
     await this.#purges.deleteMany({ finished_at: { $lt: new Date(before) } });
   }

@@ -43,6 +43,8 @@ export function purgesContract(name: string, fresh: () => Promise<PurgeStore>): 
       await purges.forgetFinished(atSecond(2));
       expect(await purges.find("z")).toBeUndefined();
       expect(await purges.find("x")).toBeDefined();
+      await purges.drop("x");
+      expect(await purges.find("x")).toBeUndefined();
     });
   });
 }

@@ -241,6 +241,7 @@ function faultyPurges(purges: MemoryPurges, wire: Wire): PurgeStore {
     put: (record) => wire.write(() => purges.put(record)),
     find: (id) => wire.read(() => purges.find(id)),
     readOpen: (movedBefore, limit) => wire.read(() => purges.readOpen(movedBefore, limit)),
+    drop: (id) => wire.write(() => purges.drop(id)),
     forgetFinished: (before) => wire.write(() => purges.forgetFinished(before)),
   };
 }

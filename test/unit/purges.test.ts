@@ -1,19 +1,17 @@
 import { describe, expect, test } from "vitest";
 import { BOUNDS } from "../../server/bounds.ts";
 import { Purges } from "../../server/forgetting/purges.ts";
-import { MemoryBase } from "../../server/memory/base.ts";
 import { MemoryBeats } from "../../server/memory/beats.ts";
 import { MemoryChangeLog } from "../../server/memory/change-log.ts";
-import { MemoryProjections } from "../../server/memory/projections.ts";
 import { MemoryPurges } from "../../server/memory/purges.ts";
-import type { ChangeLog, ProjectionBatch, Projections } from "../../server/ports.ts";
+import type { ChangeLog, ProjectionBatch, Projections, PurgeRecord } from "../../server/ports.ts";
 import { trimStep } from "../../server/retention/trim.ts";
-import { Core } from "../support/core.ts";
+import type { Outcome } from "../../server/writer/outcome.ts";
+import type { Core } from "../support/core.ts";
+import { CoreScene, HOUR_MS } from "../support/core-scene.ts";
 import { openOf, publishOf, QUIET } from "../support/entries.ts";
 import { Gate, withMethods } from "../support/scripted.ts";
-import { VirtualTime } from "../support/virtual-time.ts";
 
-const HOUR_MS = 60 * 60_000;
 const SECRET = "swordfish";
 const EDIT = {
   type: "edit",
@@ -24,33 +22,9 @@ const EDIT = {
 const ORDER = { project_id: "p", actor: { kind: "operator", id: "key:1" }, request_id: "r" } as const;
 
 /** Stores, and hubs on them. */
-class Scene {
-  readonly time = new VirtualTime();
-  readonly changeLog = new MemoryChangeLog();
-  readonly projections = new MemoryProjections();
-  readonly base = new MemoryBase();
+class Scene extends CoreScene<MemoryChangeLog> {
   readonly beats = new MemoryBeats();
   readonly store = new MemoryPurges();
-  readonly #cores: Core[] = [];
-
-  run(work: (scene: Scene) => Promise<void>): Promise<void> {
-    return this.time.run(
-      () => 0.5,
-      20 * HOUR_MS,
-      async () => {
-        await work(this);
-        for (const core of this.#cores) core.stop();
-      },
-    );
-  }
-
-  hub(changeLog: ChangeLog = this.changeLog, projections: Projections = this.projections): Core {
-    const { time, base } = this;
-    const leaseTerms = () => ({ ttlMs: 100 * HOUR_MS, graceMs: 100 * HOUR_MS });
-    const core = new Core({ hubId: `h${this.#cores.length}`, time, changeLog, projections, base, leaseTerms });
-    this.#cores.push(core);
-    return core;
-  }
 
   get ports() {
     const { changeLog, projections, base, beats, store, time } = this;
@@ -60,7 +34,7 @@ class Scene {
 
   /** Resolves when nothing is under way any more. */
   async purge(purges = new Purges(this.ports)): Promise<void> {
-    const { id } = await purges.begin({ ...ORDER, session_id: "s" });
+    const { id } = begun(await purges.begin({ ...ORDER, session_id: "s" }));
     await this.end(id);
   }
 
@@ -94,7 +68,12 @@ class Scene {
   }
 }
 
-const play = (work: (scene: Scene) => Promise<void>) => new Scene().run(work);
+function begun(outcome: Outcome<PurgeRecord>): PurgeRecord {
+  if (!outcome.ok) throw new Error(outcome.refusal.message);
+  return outcome.value;
+}
+
+const play = (work: (scene: Scene) => Promise<void>) => new Scene(new MemoryChangeLog()).run(work);
 
 describe("a purge among hubs", () => {
   test("[D26] a hub with an old head loses its place to the removal, decides again, and its sessions go on", () =>
@@ -195,7 +174,7 @@ describe("a purge that meets a database which does not answer once", () => {
       const hub = scene.hub();
       await scene.history(hub);
       const purges = new Purges({ ...scene.ports, changeLog: failsOnce(scene.changeLog, "redact") });
-      const { id } = await purges.begin(ORDER);
+      const { id } = begun(await purges.begin(ORDER));
       await scene.end(id);
       expect(await scene.everything()).not.toContain(SECRET);
     }));
@@ -282,6 +261,27 @@ function failing(scene: Scene, at: number, isDone: boolean) {
   };
   return { ports, calls: () => calls };
 }
+
+test("[R73] a hub has so many purges under way at most; what is too much is refused and not begun", () =>
+  play(async (scene) => {
+    await scene.history(scene.hub());
+    const gate = new Gate();
+    const changeLog = withMethods<ChangeLog>(scene.changeLog, (real) => ({
+      append: async (entries) => {
+        await gate.passed;
+        return real.append(entries);
+      },
+    }));
+    const purges = new Purges({ ...scene.ports, changeLog, bounds: { ...BOUNDS, purgesAtOnce: 2 } as never });
+    const order = { ...ORDER, session_id: "s" };
+    const outcomes = await Promise.all([purges.begin(order), purges.begin(order), purges.begin(order)]);
+    expect(outcomes.map(({ ok }) => ok)).toEqual([true, true, false]);
+    expect(outcomes[2]).toMatchObject({ refusal: { code: "OVERLOADED", retry_after_ms: 5_000 } });
+    gate.open();
+    await scene.time.sleep(5_000);
+    expect((await purges.begin(order)).ok).toBe(true);
+    await purges.stop();
+  }));
 
 describe("a purge that a crash interrupts", () => {
   test("[R73] whatever was its last call, another hub goes on and nothing is left", async () => {

@@ -2,19 +2,15 @@ import { describe, expect, test } from "vitest";
 import { BOUNDS } from "../../server/bounds.ts";
 import type { Entry } from "../../server/domain/records.ts";
 import { prepareJoin } from "../../server/following/join.ts";
-import { MemoryBase } from "../../server/memory/base.ts";
-import { MemoryProjections } from "../../server/memory/projections.ts";
 import type { AppendOutcome, ChangeLog, Projections } from "../../server/ports.ts";
 import { type TrimPorts, trimStep } from "../../server/retention/trim.ts";
 import { countTrimmable } from "../../server/retention/trim-rule.ts";
 import { checkPast } from "../model/checks.ts";
 import { WholeLog } from "../model/whole-log.ts";
-import { Core } from "../support/core.ts";
+import type { Core } from "../support/core.ts";
+import { CoreScene, HOUR_MS } from "../support/core-scene.ts";
 import { atSecond, openOf, publishOf } from "../support/entries.ts";
 import { Gate, withMethods } from "../support/scripted.ts";
-import { VirtualTime } from "../support/virtual-time.ts";
-
-const HOUR_MS = 60 * 60_000;
 
 describe("what may be trimmed", () => {
   const entries = [1, 2, 3, 4].map((seq) => ({ to_seq: seq * 10, at: atSecond(seq) }));
@@ -41,35 +37,10 @@ describe("what may be trimmed", () => {
 });
 
 /** A project with a history, an hour old, and hubs on it. */
-class Scene {
-  readonly time = new VirtualTime();
-  readonly changeLog = new WholeLog();
-  readonly projections = new MemoryProjections();
-  readonly base = new MemoryBase();
-  readonly #cores: Core[] = [];
-
+class Scene extends CoreScene<WholeLog> {
   get ports(): TrimPorts {
     const { changeLog, projections, base } = this;
     return { changeLog, projections, base, bounds: { ...BOUNDS, trimChanges: 4 } };
-  }
-
-  run(work: (scene: Scene) => Promise<void>): Promise<void> {
-    return this.time.run(
-      () => 0.5,
-      20 * HOUR_MS,
-      async () => {
-        await work(this);
-        for (const core of this.#cores) core.stop();
-      },
-    );
-  }
-
-  hub(changeLog: ChangeLog = this.changeLog, projections: Projections = this.projections): Core {
-    const { time, base } = this;
-    const leaseTerms = () => ({ ttlMs: 100 * HOUR_MS, graceMs: 100 * HOUR_MS });
-    const core = new Core({ hubId: `h${this.#cores.length}`, time, changeLog, projections, base, leaseTerms });
-    this.#cores.push(core);
-    return core;
   }
 
   /** Two sessions, and so many changes of each or its task; everything projected. */
@@ -101,7 +72,7 @@ class Scene {
   }
 }
 
-const play = (work: (scene: Scene) => Promise<void>) => new Scene().run(work);
+const play = (work: (scene: Scene) => Promise<void>) => new Scene(new WholeLog()).run(work);
 
 describe("trimming", () => {
   test("[D22] leaves the last entry, and base and log are the whole history", () =>

@@ -21,8 +21,9 @@ export function purgeResources(deps: HttpDeps): Resource[] {
           if (!what.ok) return what;
           if (!mayWrite(principal, what.value.project_id)) return refused(NOT_AUTHORIZED);
           const begun = await purges.begin({ ...what.value, actor, request_id: requestId });
-          const headers = { Location: `/admin/purges/${begun.id}` };
-          return accepted({ status: 202, headers, body: viewPurge(begun) });
+          if (!begun.ok) return begun;
+          const headers = { Location: `/admin/purges/${begun.value.id}` };
+          return accepted({ status: 202, headers, body: viewPurge(begun.value) });
         }),
       ),
     },
