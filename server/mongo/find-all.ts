@@ -1,4 +1,4 @@
-import type { mongo } from "mongoose";
+import { mongo } from "mongoose";
 import { databaseTrouble } from "./database-trouble.ts";
 
 export interface Find {
@@ -28,7 +28,9 @@ export async function findAll<D extends object>(db: mongo.Db, collection: string
   });
   const { firstBatch, id } = reply.cursor as { readonly firstBatch: D[]; readonly id: number | mongo.Long };
   if (Number(id) === 0) return firstBatch;
-  // More than the 16 MB of one answer. The server forgets the cursor that nobody goes on with.
+  // More than the 16 MB of one answer: asked for anew, and its cursor ended, which the server would keep for ten minutes.
+  const cursors = [typeof id === "number" ? mongo.Long.fromNumber(id) : id];
+  await db.command({ killCursors: collection, cursors });
   const { filter, ...options } = query;
   const cursor = db.collection(collection).find(filter, options as mongo.FindOptions);
   return (await cursor.toArray()) as unknown as D[];
