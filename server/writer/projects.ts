@@ -81,14 +81,7 @@ export class Projects {
     project.apply(entry, bytes, drafts);
     project.turns.pass(entry.hub_id, this.#options.clock.monotonic());
     this.#families += project.familyCount - before;
-    for (const listener of this.#listeners) {
-      try {
-        listener(project, entry);
-      } catch (error) {
-        // A listener's bug must not stop the head: what it missed, positions and snapshots repair.
-        this.#options.log.error({ err: error, project_id: project.id }, "a listener failed on an entry");
-      }
-    }
+    for (const listener of this.#listeners) this.#tell(project, () => listener(project, entry));
     this.#evict(project, 0);
   }
 
@@ -120,11 +113,22 @@ export class Projects {
   async beginAnew(project: Project): Promise<void> {
     const { changeLog, clock, log } = this.#options;
     const newHead = (await changeLog.readHead(project.id)) ?? EMPTY_HEAD;
-    log.warn({ project_id: project.id, head: project.head.seq, goes_on: newHead.seq }, "the log continues elsewhere");
+    // A purge or a trim continues it further on. One that is shorter has lost entries, or was restored.
+    const level = newHead.seq < project.head.seq ? "warn" : "info";
+    log[level]({ project_id: project.id, head: project.head.seq, goes_on: newHead.seq }, "the log continues elsewhere");
     this.#families -= project.familyCount;
     project.begin(newHead);
     project.confirmHead(clock);
-    for (const listener of this.#anewListeners) listener(project);
+    for (const listener of this.#anewListeners) this.#tell(project, () => listener(project));
+  }
+
+  /** A listener's bug must not stop the head: what it missed, positions and snapshots repair. */
+  #tell(project: Project, tell: () => void): void {
+    try {
+      tell();
+    } catch (error) {
+      this.#options.log.error({ err: error, project_id: project.id }, "a listener of a project failed");
+    }
   }
 
   /**
