@@ -5,8 +5,9 @@ import type { SessionPage } from "../shared/rest/sessions.ts";
 import { listShapes } from "./support/list-shapes.ts";
 import { cpuBetween, sampleCpu } from "./support/process-usage.ts";
 import { startBareExpress, startHub, startMongod } from "./support/processes.ts";
+import { QuietSeconds } from "./support/quiet-seconds.ts";
 import { publishReport, round, type Verdict } from "./support/report.ts";
-import { RestClient } from "./support/rest-load.ts";
+import { paced, type RestAnswer, RestClient } from "./support/rest-load.ts";
 import { seedDatabase, seedProject, seedSession } from "./support/seed-database.ts";
 import { readSettings } from "./support/settings.ts";
 import { median, percentiles } from "./support/statistics.ts";
@@ -17,7 +18,9 @@ const ONE_SESSION_SHARE = 0.6;
 const IN_FLIGHT = 20;
 /** Rounds over all shapes before anything is measured, and lists that are asked for as fast as they are answered. */
 const WARM_ROUNDS = 20;
-const BUSY_LISTS = 1_500;
+const BUSY_LISTS = 3_000;
+/** Divides the number of shapes. */
+const LISTS_PER_CONTROL = 5;
 const BUSY_IN_FLIGHT = [1, 10];
 const defaults = {
   sessions: [100_000],
@@ -48,12 +51,21 @@ const bare = await startBareExpress({ mongodbUri: uri });
 const client = new RestClient(hub.url, 100);
 const bareClient = new RestClient(bare.url, 100);
 const verdicts: Verdict[] = [];
+const tailOf = (ms: readonly number[]) => {
+  const { count, p50, p90, p99, max } = percentiles(ms);
+  return [count, ...[p50, p90, p99, max].map(round)];
+};
 const cpuOf = (cpu: Readonly<Record<string, number>>, count: number) =>
   [cpu.hub ?? 0, cpu.mongod ?? 0].map((seconds) => round((seconds / count) * 1_000));
 
-// First the load of operators who ask now and then: every shape in turn, at a fixed rate.
+// First the load of operators who ask now and then: every shape in turn, at a fixed rate. What this machine does to any
+// server at that pace stands beside it: bare express with a list, and the hub's own /health, which reads nothing.
 const shapes = listShapes(projects);
-const times = shapes.map((): number[] => []);
+interface Timed {
+  readonly ms: number;
+  readonly dueMs: number;
+}
+const times = shapes.map((): Timed[] => []);
 const pages = shapes.map(() => ({ items: [] as number[], failed: 0, next: "" }));
 const shapeOf = (index: number) => index % shapes.length;
 const roundOf = (index: number) => Math.floor(index / shapes.length);
@@ -64,30 +76,59 @@ function pathOf(index: number): string {
   const next = round % 2 === 1 ? pages[shapeOf(index)]?.next : undefined;
   return next ? `${path}&cursor=${next}` : path;
 }
-await client.load(WARM_ROUNDS * shapes.length, 1, pathOf);
-const paced = sampleCpu({ hub: hub.pid, mongod: mongodPid });
-await client.paced(requests * shapes.length, 1_000 / rate, pathOf, (index, { status, ms, body }) => {
+function noteList(index: number, { status, ms, body }: RestAnswer, dueMs: number): void {
   const page = pages[shapeOf(index)];
-  times[shapeOf(index)]?.push(ms);
+  times[shapeOf(index)]?.push({ ms, dueMs });
   if (page === undefined) return;
   if (status !== 200) page.failed += 1;
   const { length = 0, next_cursor = "" } = status === 200 ? (JSON.parse(body) as SessionPage) : {};
   page.items.push(length);
   page.next = next_cursor;
-});
-const pacedUse = cpuBetween(paced, sampleCpu({ hub: hub.pid, mongod: mongodPid }));
+}
+/** Beside each `LISTS_PER_CONTROL` lists, one request of each. */
+const controls = [
+  { name: "bare express, one lean find of 50", ask: () => bareClient.get("/sessions"), times: [] as Timed[] },
+  { name: "GET /health of the hub", ask: () => client.get("/health"), times: [] as Timed[] },
+];
+const group = LISTS_PER_CONTROL + controls.length;
+const listAt = (turn: number) => Math.floor(turn / group) * LISTS_PER_CONTROL + (turn % group);
+const controlAt = (turn: number) => controls[(turn % group) - LISTS_PER_CONTROL];
+
+await client.load(WARM_ROUNDS * shapes.length, 1, pathOf);
+await bareClient.load(WARM_ROUNDS * shapes.length, 1, () => "/sessions");
+const quiet = new QuietSeconds();
+const beforePaced = sampleCpu({ hub: hub.pid, mongod: mongodPid });
+await paced(
+  (requests * shapes.length * group) / LISTS_PER_CONTROL,
+  1_000 / rate,
+  (turn) => controlAt(turn)?.ask() ?? client.get(pathOf(listAt(turn))),
+  (turn, answer, dueMs) => {
+    const control = controlAt(turn);
+    if (control === undefined) noteList(listAt(turn), answer, dueMs);
+    else control.times.push({ ms: answer.ms, dueMs });
+  },
+);
+const pacedUse = cpuBetween(beforePaced, sampleCpu({ hub: hub.pid, mongod: mongodPid }));
+quiet.stop();
+const msOf = (timed: readonly Timed[]) => timed.map(({ ms }) => ms);
+const quietMs = (timed: readonly Timed[]) => msOf(timed.filter(({ ms, dueMs }) => quiet.has(dueMs, dueMs + ms)));
 const lists = shapes.map(({ filter, scope }, index) => {
-  const { p50, p99, max } = percentiles(times[index] ?? []);
+  const { p50, p99, max } = percentiles(msOf(times[index] ?? []));
+  const own = percentiles(quietMs(times[index] ?? []));
   const { items = [], failed = 0 } = pages[index] ?? {};
-  return [filter, scope, round(p50), round(p99), round(max), median(items), failed];
+  return [filter, scope, ...[p50, p99, max].map(round), own.count, round(own.p99), median(items), failed];
 });
-const worst = Math.max(...lists.map((row) => Number(row[3])));
-const all = percentiles(times.flat());
+const all = percentiles(msOf(times.flat()));
+const undisturbed = percentiles(quietMs(times.flat()));
+const slowest = Math.max(...shapes.map((_, index) => percentiles(quietMs(times[index] ?? [])).p99));
+const isKnown = undisturbed.count >= all.count / 2;
 verdicts.push({
-  claim: `p99 of the slowest shape of a list, at ${rate} lists a second of all shapes in turn`,
+  claim: `p99 of the slowest shape of a list, at ${rate} requests a second, all shapes in turn, in quiet seconds`,
   target: `≤ ${LIST_P99_MS} ms`,
-  measured: `${worst} ms (of all lists ${round(all.p99)} ms)`,
-  isMet: worst <= LIST_P99_MS && lists.every((row) => row[6] === 0),
+  measured: isKnown
+    ? `${round(slowest)} ms (of all lists ${round(undisturbed.p99)} ms; other seconds too: ${round(all.p99)} ms)`
+    : `not known: of ${all.count} lists ${undisturbed.count} fell into quiet seconds`,
+  isMet: isKnown && slowest <= LIST_P99_MS && pages.every(({ failed }) => failed === 0),
 });
 
 /** As many as the hub answers. */
@@ -169,9 +210,17 @@ publishReport(
     },
     tables: [
       {
-        title: `Lists of 50 at ${rate} a second, all shapes in turn, from when each was due`,
-        columns: ["filter", "projects", "p50 ms", "p99 ms", "max ms", "items", "failed"],
+        title: `Lists of 50 at ${rate} requests a second, all shapes in turn, from when each was due`,
+        columns: ["filter", "projects", "p50 ms", "p99 ms", "max ms", "quiet", "p99 ms of those", "items", "failed"],
         rows: lists,
+      },
+      {
+        title: "The same pace, the same minutes",
+        columns: ["request", "seconds", "requests", "p50 ms", "p90 ms", "p99 ms", "max ms"],
+        rows: [{ name: "lists of the hub", times: times.flat() }, ...controls].flatMap((one) => [
+          [one.name, "all", ...tailOf(msOf(one.times))],
+          [one.name, "quiet", ...tailOf(quietMs(one.times))],
+        ]),
       },
       {
         title: "What a list costs",
@@ -209,7 +258,7 @@ publishReport(
       },
     ],
     verdicts,
-    runs: { lists: times.map((ms) => ms.map(round)), pairs },
+    runs: { lists: times.map((timed) => msOf(timed).map(round)), pairs },
   },
   settings.out,
 );

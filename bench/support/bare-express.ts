@@ -11,6 +11,9 @@ const sessions = mongoose.model(
 
 const app = express();
 app.get("/health/ready", (_request, response) => void response.json({ status: "ok" }));
+app.get("/sessions", async (_request, response) => {
+  response.json({ sessions: await sessions.find().sort({ created_at: -1, _id: -1 }).limit(50).lean() });
+});
 app.get("/sessions/:session_id", async (request, response) => {
   const { project_id } = request.query as { readonly project_id?: string };
   response.json(await sessions.findOne({ _id: `${project_id}/${request.params.session_id}` }).lean());

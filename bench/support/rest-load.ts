@@ -49,31 +49,31 @@ export class RestClient {
     return answers;
   }
 
-  /**
-   * So many requests, one every `everyMs`, whether or not those before were answered. The time of each runs from when
-   * it was due, so that waiting for others counts; `onAnswer` hears of it before the next path is asked for.
-   */
-  async paced(
-    count: number,
-    everyMs: number,
-    pathOf: (index: number) => string,
-    onAnswer: (index: number, answer: RestAnswer) => void,
-  ): Promise<void> {
-    const started = performance.now();
-    const one = async (index: number) => {
-      const due = started + index * everyMs;
-      const answer = await this.get(pathOf(index)).catch(() => ({ status: 0, ms: 0, body: "" }));
-      onAnswer(index, { ...answer, ms: performance.now() - due });
-    };
-    const open: Promise<void>[] = [];
-    for (let index = 0; index < count; index++) {
-      await sleep(Math.max(0, started + index * everyMs - performance.now()));
-      open.push(one(index));
-    }
-    await Promise.all(open);
-  }
-
   close(): void {
     this.#agent.destroy();
   }
+}
+
+/**
+ * So many requests, one every `everyMs`, whether or not those before were answered. The time of each runs from when it
+ * was due (`performance.now()`), so that waiting for others counts; `onAnswer` hears of it before the next is asked for.
+ */
+export async function paced(
+  count: number,
+  everyMs: number,
+  ask: (index: number) => Promise<RestAnswer>,
+  onAnswer: (index: number, answer: RestAnswer, dueMs: number) => void,
+): Promise<void> {
+  const started = performance.now();
+  const one = async (index: number) => {
+    const due = started + index * everyMs;
+    const answer = await ask(index).catch(() => ({ status: 0, ms: 0, body: "" }));
+    onAnswer(index, { ...answer, ms: performance.now() - due }, due);
+  };
+  const open: Promise<void>[] = [];
+  for (let index = 0; index < count; index++) {
+    await sleep(Math.max(0, started + index * everyMs - performance.now()));
+    open.push(one(index));
+  }
+  await Promise.all(open);
 }
