@@ -156,10 +156,10 @@ export const BOUNDS = {
   historyAtMs: 10_000,
   pastSnapshotsWaiting: 8,
   /**
-   * Of past states one is remembered every so many changes, with so many entities in the whole hub, some 50 MB: to fold a
-   * change takes 8 to 17 µs.
+   * Of past states one is remembered every so many changes, or as many as it has sessions, with so many entities in the
+   * whole hub, some 50 MB: to fold a change takes 8 to 17 µs, to copy a session about one.
    */
-  checkpointChanges: 5_000,
+  checkpointChanges: 2_500,
   checkpointEntities: 50_000,
   /**
    * Trimming: how often all projects are looked at, changes in one step (some ten milliseconds of CPU), the pause after a

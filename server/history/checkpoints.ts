@@ -36,9 +36,9 @@ export class Checkpoints {
     return { seq: nearest.seq, families: copyOf(nearest.families) };
   }
 
-  /** Whether the state at `seq` is so far from the one before that it is worth keeping. */
-  isDue(before: number, seq: number): boolean {
-    return seq - before >= this.#bounds.checkpointChanges;
+  /** Whether the state at `seq`, with so many sessions, is so far from the one before that it is worth a copy. */
+  isDue(before: number, seq: number, sessions: number): boolean {
+    return seq - before >= Math.max(this.#bounds.checkpointChanges, sessions);
   }
 
   keep(project: string, seq: number, families: ReadonlyMap<string, Family>): void {

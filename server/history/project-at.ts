@@ -75,7 +75,7 @@ async function foldLog(
         if (change.seq <= place.seq) foldChange(familyOf(folding.families, change.session_id), change, entry.at);
       }
       folding.seq = entry.to_seq;
-      if (entry.to_seq > place.seq || !checkpoints.isDue(kept, entry.to_seq)) continue;
+      if (entry.to_seq > place.seq || !checkpoints.isDue(kept, entry.to_seq, folding.families.size)) continue;
       leaveOutEnded(folding.families, endedSince(entry.at, options));
       checkpoints.keep(project, entry.to_seq, folding.families);
       kept = entry.to_seq;

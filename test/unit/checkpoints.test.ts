@@ -26,7 +26,8 @@ describe("past states that are remembered", () => {
     expect(kept.nearest("p/e", 30)?.seq).toBe(30);
     expect(kept.nearest("p/e", 9)).toBeUndefined();
     expect(kept.nearest("p/other", 29)).toBeUndefined();
-    expect([kept.isDue(10, 19), kept.isDue(10, 20)]).toEqual([false, true]);
+    expect([kept.isDue(10, 19, 3), kept.isDue(10, 20, 3)]).toEqual([false, true]);
+    expect([kept.isDue(10, 20, 30), kept.isDue(10, 40, 30)]).toEqual([false, true]);
   });
 
   test("[R34] what is done to the one that was given does not change what is remembered", () => {
