@@ -226,7 +226,10 @@ async function open(options: HubOptions, onStop: OnStop) {
   );
   const { leases, heartbeats } = liveness;
   projects.onEntry((project, entry) => rooms.onEntry(project, entry));
-  projects.onAnew((project) => rooms.onAnew(project));
+  projects.onAnew((project) => {
+    snapshots.forget(project.id);
+    rooms.onAnew(project);
+  });
   projects.onEntry((project, entry) => {
     // Own ones when they are known to be in the log, by an answer or by reading it.
     if (entry.hub_id === hubId) fanOut.publish(entry);

@@ -120,6 +120,11 @@ export class Snapshots {
     return kept.projectId === projectId && index > 0 ? this.#page(kept, index) : "malformed";
   }
 
+  /** Nothing that is kept of a project is shown any more: it has begun anew, perhaps without some of its sessions. */
+  forget(projectId: string): void {
+    for (const kept of this.#kept.values()) if (kept.projectId === projectId) this.#drop(kept);
+  }
+
   /** To be awaited before a page is answered: encoding takes milliseconds, and each gets a turn of the event loop. */
   turn(): Promise<void> {
     this.#turns = this.#turns.then(nextTurn);
@@ -222,10 +227,14 @@ export class Snapshots {
     for (const kept of this.#kept.values()) {
       const isTooMuch = this.#kept.size > bounds.snapshotsCached || this.#entities > bounds.snapshotEntitiesCached;
       if (kept.until > now && (!isTooMuch || this.#kept.size === 1)) break;
-      this.#kept.delete(kept.id);
-      this.#entities -= sizeOf(kept);
-      if (this.#newest.get(kept.projectId) === kept) this.#newest.delete(kept.projectId);
+      this.#drop(kept);
     }
+  }
+
+  #drop(kept: Kept): void {
+    this.#kept.delete(kept.id);
+    this.#entities -= sizeOf(kept);
+    if (this.#newest.get(kept.projectId) === kept) this.#newest.delete(kept.projectId);
   }
 }
 

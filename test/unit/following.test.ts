@@ -72,6 +72,19 @@ describe("the pages of a snapshot", () => {
       await time.sleep(1_001);
       expect(hub.snapshots.next("p", cursor)).toBe("gone");
     }));
+
+  test("[R74] [V7] pages of a project that has begun anew are gone: a session of theirs may be forgotten", () =>
+    play(async (hub) => {
+      await fill(hub);
+      await hub.answer("q", openOf("s", "q"));
+      const tasks = ["t1", "t2"].map((id) => ({ kind: "task", task_id: id, title: id }) as const);
+      await hub.answer("q", publishOf(1, tasks));
+      const cursorOf = async (id: string) => (await hub.snapshots.first(await hub.projects.get(id))).next_cursor ?? "";
+      const [ofP, ofQ] = [await cursorOf("p"), await cursorOf("q")];
+      await hub.projects.beginAnew(await hub.projects.get("p"));
+      expect(hub.snapshots.next("p", ofP)).toBe("gone");
+      expect(hub.snapshots.next("q", ofQ)).toMatchObject({ tasks: [{ task_id: "t2" }] });
+    }));
 });
 
 describe("a snapshot", () => {
