@@ -29,7 +29,7 @@ async function hubToFuzz(): Promise<FuzzedHub & { output(): string }> {
 
 /** The long runs, with other seeds and answer times measured, are `npm run fuzz`. */
 describe("a seeded part of the fuzz, beside agents and viewers who work", { timeout: 180_000 }, () => {
-  const WORK = { agents: 5, viewers: 3, everyMs: 100, calmMs: 0, settleMs: 0 };
+  const WORK = { agents: 5, viewers: 3, everyMs: 100, rounds: 1, calmMs: 0, settleMs: 0 };
 
   test.each([
     ["2,000 frames", fuzzFrames, 2_000, 1_000],

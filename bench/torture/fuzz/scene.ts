@@ -7,7 +7,7 @@ import type { Random } from "../../../test/support/random.ts";
 import { residentBytes } from "../../support/process-usage.ts";
 import { until } from "../../support/processes.ts";
 import { RawSocket } from "../../support/raw-socket.ts";
-import type { Percentiles } from "../../support/statistics.ts";
+import { type Percentiles, percentiles } from "../../support/statistics.ts";
 import { Worker } from "../../support/worker.ts";
 import { checkHistory, type Fields, type LogEntry } from "../check-history.ts";
 import { BYSTANDERS_PROJECT, type Bystanders } from "./bystanders.ts";
@@ -59,16 +59,23 @@ export interface SceneOptions {
   readonly agents: number;
   readonly viewers: number;
   readonly everyMs: number;
-  /** Before the fuzz and after it the same is measured without. */
+  /**
+   * So often in turn: the same work without a fuzz, and then a part of the fuzz beside it. What the machine does meanwhile
+   * hits both.
+   */
+  readonly rounds: number;
+  /** All that is without, together. */
   readonly calmMs: number;
-  /** And after that, until what is kept for a while only has gone; then memory is looked at. */
+  /** At the end, until what is kept for a while only has gone; then memory is looked at. */
   readonly settleMs: number;
 }
 
 export interface SceneResult extends FuzzResult {
   readonly seconds: number;
-  readonly calm: readonly [Percentiles, Percentiles];
+  readonly calm: Percentiles;
   readonly fuzzed: Percentiles;
+  /** The same of each round. */
+  readonly rounds: readonly { readonly calm: Percentiles; readonly fuzzed: Percentiles }[];
   /** Resident memory: what is kept before and after, and the most while it went on. */
   readonly rssMb: { readonly before: number; readonly highest: number; readonly after: number };
 }
@@ -77,15 +84,18 @@ const LEVEL_MS = 15_000;
 const SAMPLE_MS = 500;
 /** The journal, the caches and V8's heap have found their size. */
 const WARM_UP = 0.02;
+/** After a part of the fuzz, before what goes on without it is measured. */
+const REST_MS = 1_000;
 
 /**
- * A fuzz beside people who work: calm, fuzz, calm. Afterwards the log must be whole, the documents must be what the log
- * says, and what viewers made of their frames must be what a new viewer is given, also after a restart of the hub.
+ * A fuzz beside people who work, in parts with calm between them. Afterwards the log must be whole, the documents must be
+ * what the log says, and what viewers made of their frames must be what a new viewer is given, also after a restart of
+ * the hub.
  */
 export async function fuzzBesideWork(
   load: FuzzLoad,
   fuzz: (load: FuzzLoad) => Promise<FuzzResult>,
-  { calmMs, settleMs, ...work }: SceneOptions,
+  { rounds, calmMs, settleMs, ...work }: SceneOptions,
 ): Promise<SceneResult> {
   const { hub } = load;
   const bystanders = new Worker<Bystanders>(new URL("./bystanders.ts", import.meta.url));
@@ -98,31 +108,52 @@ export async function fuzzBesideWork(
   };
   // A hub that was never fuzzed has code that was never compiled: not what a hub that runs for days would show.
   const warmUp = await fuzz({ ...load, count: Math.ceil(load.count * WARM_UP), random: load.random.fork() });
-  const before = await measure(() => sleep(calmMs));
   const keptBefore = await hub.keptBytes();
   const peak = new PeakRss(hub.pid);
-  const startedAt = performance.now();
-  let result: FuzzResult = { counts: {}, findings: [] };
-  const fuzzed = await measure(async () => {
-    result = await fuzz(load);
-  });
-  const seconds = (performance.now() - startedAt) / 1_000;
+  const times: { readonly calm: readonly number[]; readonly fuzzed: readonly number[] }[] = [];
+  const results: FuzzResult[] = [warmUp];
+  let fuzzMs = 0;
+  for (let round = 0; round < rounds; round++) {
+    const calm = await measure(() => sleep(calmMs / rounds));
+    const startedAt = performance.now();
+    const part = { ...load, count: Math.ceil(load.count / rounds), random: load.random.fork() };
+    const fuzzed = await measure(async () => results.push(await fuzz(part)));
+    times.push({ calm, fuzzed });
+    fuzzMs += performance.now() - startedAt;
+    if (round < rounds - 1) await sleep(REST_MS);
+  }
   const highest = peak.stop();
-  const after = await measure(() => sleep(calmMs));
   await sleep(settleMs);
   const keptAfter = await hub.keptBytes();
   const { publishes, frames, failures } = await bystanders.call("finish", {});
   await bystanders.stop();
 
-  const findings = [...warmUp.findings, ...result.findings, ...failures, ...mirrors.flatMap((mirror) => mirror.faults)];
+  const findings = [
+    ...results.flatMap((one) => one.findings),
+    ...failures,
+    ...mirrors.flatMap((mirror) => mirror.faults),
+  ];
   findings.push(...(await finalDifferences(hub, mirrors)));
   findings.push(...(await judgeDatabase(hub.mongodbUri, publishes)));
   for (const { socket } of mirrors) socket.terminate();
   await hub.restart();
   findings.push(...(await differences(hub, mirrors)).map((text) => `after a restart: ${text}`));
-  const counts = { ...result.counts, publishes: publishes.length, viewer_frames: frames };
+  const counts = { ...sumOf(results.slice(1)), publishes: publishes.length, viewer_frames: frames };
   const rssMb = { before: megabytes(keptBefore), highest: megabytes(highest), after: megabytes(keptAfter) };
-  return { counts, findings, seconds, calm: [before, after], fuzzed, rssMb };
+  return {
+    ...{ counts, findings, rssMb, seconds: fuzzMs / 1_000 },
+    calm: percentiles(times.flatMap(({ calm }) => calm)),
+    fuzzed: percentiles(times.flatMap(({ fuzzed }) => fuzzed)),
+    rounds: times.map(({ calm, fuzzed }) => ({ calm: percentiles(calm), fuzzed: percentiles(fuzzed) })),
+  };
+}
+
+function sumOf(results: readonly FuzzResult[]): Record<string, number> {
+  const sum: Record<string, number> = {};
+  for (const { counts } of results) {
+    for (const [what, number] of Object.entries(counts)) sum[what] = (sum[what] ?? 0) + number;
+  }
+  return sum;
 }
 
 function megabytes(bytes: number): number {
