@@ -2,6 +2,7 @@ import { parseArgs } from "node:util";
 import { Random } from "../../test/support/random.ts";
 import { BENCH_KEY, freePort, launchHub, startMongod, temporaryFolder } from "../support/processes.ts";
 import { publishReport, round, type Table, type Verdict } from "../support/report.ts";
+import { median } from "../support/statistics.ts";
 import { fuzzFrames } from "./fuzz/fuzz-frames.ts";
 import { fuzzHttp } from "./fuzz/fuzz-http.ts";
 import { keptBytes } from "./fuzz/kept-memory.ts";
@@ -165,8 +166,9 @@ function report(
   if (values.json) console.log(JSON.stringify({ settings, verdicts: page.verdicts, runs: results }, null, 2));
 }
 
-function verdictsOf(kind: Kind, { calm, fuzzed, rssMb, findings }: SceneResult): Verdict[] {
-  const slowdown = fuzzed.p99 / calm.p99;
+function verdictsOf(kind: Kind, { calm, fuzzed, rounds, rssMb, findings }: SceneResult): Verdict[] {
+  // Each round beside itself: all together would show the worst minute of the machine's neighbours, whichever side had it.
+  const slowdown = median(rounds.map((one) => one.fuzzed.p99 / one.calm.p99));
   const growth = rssMb.after - rssMb.before;
   return [
     {
@@ -182,9 +184,9 @@ function verdictsOf(kind: Kind, { calm, fuzzed, rssMb, findings }: SceneResult):
       isMet: growth < RSS_MB,
     },
     {
-      claim: `${kind}: bystanders' p99`,
+      claim: `${kind}: bystanders' p99, median of the rounds`,
       target: `< ${SLOWDOWN} × without`,
-      measured: `${round(fuzzed.p99)} ms, ${round(slowdown)} × ${round(calm.p99)} ms`,
+      measured: `${round(slowdown)} × (all rounds together ${round(fuzzed.p99)} ms, without ${round(calm.p99)} ms)`,
       isMet: slowdown < SLOWDOWN,
     },
   ];
