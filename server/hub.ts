@@ -227,7 +227,7 @@ async function open(options: HubOptions, onStop: OnStop) {
   const { leases, heartbeats } = liveness;
   projects.onEntry((project, entry) => rooms.onEntry(project, entry));
   projects.onAnew((project) => {
-    snapshots.forget(project.id);
+    snapshots.forgetBefore(project);
     rooms.onAnew(project);
   });
   projects.onEntry((project, entry) => {

@@ -120,9 +120,11 @@ export class Snapshots {
     return kept.projectId === projectId && index > 0 ? this.#page(kept, index) : "malformed";
   }
 
-  /** Nothing that is kept of a project is shown any more: it has begun anew, perhaps without some of its sessions. */
-  forget(projectId: string): void {
-    for (const kept of this.#kept.values()) if (kept.projectId === projectId) this.#drop(kept);
+  /** Nothing from before a project's present epoch is shown any more: some of its sessions may be forgotten. */
+  forgetBefore({ id, head }: Pick<Project, "id" | "head">): void {
+    for (const kept of this.#kept.values()) {
+      if (kept.projectId === id && kept.snapshot.epoch !== head.epoch) this.#drop(kept);
+    }
   }
 
   /** To be awaited before a page is answered: encoding takes milliseconds, and each gets a turn of the event loop. */

@@ -85,9 +85,10 @@ export class Retention {
     if (sessionDays === 0) return;
     const endedBefore = new Date(clock.now() - sessionDays * DAY_MS).toISOString();
     for (let sessions = 0; ; ) {
+      const started = clock.monotonic();
       const some = await purges.forgetEnded(projectId, endedBefore);
       sessions += some;
-      if (some > 0 && !this.#isStopped) await this.#rest(bounds.trimPauseMs);
+      if (some > 0 && !this.#isStopped) await this.#rest((clock.monotonic() - started) * bounds.trimPauseFactor);
       else if (sessions === 0) return;
       else return log.info({ project_id: projectId, sessions }, "sessions forgotten that ended long ago");
     }

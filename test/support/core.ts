@@ -108,7 +108,7 @@ export class Core {
     });
     fanOut.onEntry((entry, bytes) => this.arrivals.onEntry(entry, bytes));
     this.snapshots = new Snapshots({ ...common, pageSize: limits.snapshot_page });
-    projects.onAnew((project) => this.snapshots.forget(project.id));
+    projects.onAnew((project) => this.snapshots.forgetBefore(project));
     this.following = { projects, snapshots: this.snapshots, replays: new Replays(common), limits, bounds };
     this.repair = { changeLog, projections, base, primaryChanges, log: common.log, bounds };
   }

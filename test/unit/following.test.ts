@@ -73,7 +73,7 @@ describe("the pages of a snapshot", () => {
       expect(hub.snapshots.next("p", cursor)).toBe("gone");
     }));
 
-  test("[R74] [V7] pages of a project that has begun anew are gone: a session of theirs may be forgotten", () =>
+  test("[R74] [V7] pages of a former epoch are gone: a session of theirs may be forgotten", () =>
     play(async (hub) => {
       await fill(hub);
       await hub.answer("q", openOf("s", "q"));
@@ -81,7 +81,10 @@ describe("the pages of a snapshot", () => {
       await hub.answer("q", publishOf(1, tasks));
       const cursorOf = async (id: string) => (await hub.snapshots.first(await hub.projects.get(id))).next_cursor ?? "";
       const [ofP, ofQ] = [await cursorOf("p"), await cursorOf("q")];
-      await hub.projects.beginAnew(await hub.projects.get("p"));
+      const { id, head } = await hub.projects.get("p");
+      hub.snapshots.forgetBefore({ id, head });
+      expect(hub.snapshots.next("p", ofP)).toMatchObject({ tasks: [{ task_id: "t2" }, { task_id: "t3" }] });
+      hub.snapshots.forgetBefore({ id, head: { ...head, epoch: "of the purge" } });
       expect(hub.snapshots.next("p", ofP)).toBe("gone");
       expect(hub.snapshots.next("q", ofQ)).toMatchObject({ tasks: [{ task_id: "t2" }] });
     }));
