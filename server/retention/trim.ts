@@ -40,8 +40,11 @@ export async function trimStep(
   if (oldest.from_seq < mark.logStart) await changeLog.deleteBefore(projectId, mark.logStart);
   else if (oldest.at >= terms.youngest) return NOTHING;
   const head = await changeLog.readHead(projectId);
+  const all = { ...terms, headSeq: head?.seq ?? 0, projectedSeq: mark.projectedSeq };
+  // Most projects, most of the time: nothing else is read of them.
+  if (oldest.from_seq >= mark.logStart && countTrimmable([oldest], all) === 0) return NOTHING;
   const entries = await readOldest(projectId, mark.logStart - 1, bounds.trimChanges, changeLog);
-  const count = countTrimmable(entries, { ...terms, headSeq: head?.seq ?? 0, projectedSeq: mark.projectedSeq });
+  const count = countTrimmable(entries, all);
   const going = entries.slice(0, count);
   const last = going.at(-1);
   // Another hub is at it, or the log has a hole that nothing may be folded over.

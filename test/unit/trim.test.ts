@@ -85,6 +85,31 @@ describe("trimming", () => {
       await checkPast("p", scene.whole, scene);
     }));
 
+  test("[D22] of a log whose oldest entry stays nothing else is read", () =>
+    play(async (scene) => {
+      await scene.history(scene.hub());
+      scene.time.block(2 * HOUR_MS);
+      let ranges = 0;
+      const changeLog = withMethods<ChangeLog>(scene.changeLog, (real) => ({
+        readRange: (...range) => {
+          ranges += 1;
+          return real.readRange(...range);
+        },
+      }));
+      const youngest = new Date(scene.time.now() - HOUR_MS).toISOString();
+      const step = (terms: { olderThan?: string; keptChanges?: number }) =>
+        trimStep(
+          "p",
+          { youngest, olderThan: undefined, keptChanges: undefined, ...terms },
+          { ...scene.ports, changeLog },
+        );
+      const longAgo = new Date(scene.time.now() - 3 * HOUR_MS).toISOString();
+      expect(await step({ olderThan: longAgo, keptChanges: 10 })).toEqual({ trimmed: 0, isDone: true });
+      expect(ranges).toBe(0);
+      expect((await step({ olderThan: longAgo, keptChanges: 8 })).trimmed).toBe(2);
+      expect(ranges).toBe(1);
+    }));
+
   test("[D22] [D23] a crash at any step is harmless: the next pass finishes, nothing is lost", () =>
     play(async (scene) => {
       const calls = ["readFamilies", "write", "raiseLogStart", "deleteBefore"] as const;
