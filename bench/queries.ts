@@ -16,6 +16,9 @@ const LIST_P99_MS = 20;
 const LOAD_AVERAGE_MS = 100;
 const ONE_SESSION_SHARE = 0.6;
 const IN_FLIGHT = 20;
+/** Shares of the requests in quiet seconds: beyond the one all are judged, below the other none. */
+const QUIET_ENOUGH = 0.95;
+const LEAST_QUIET = 0.5;
 /** Rounds over all shapes before anything is measured, and lists that are asked for as fast as they are answered. */
 const WARM_ROUNDS = 20;
 const BUSY_LISTS = 3_000;
@@ -120,13 +123,16 @@ const lists = shapes.map(({ filter, scope }, index) => {
 });
 const all = percentiles(msOf(times.flat()));
 const undisturbed = percentiles(quietMs(times.flat()));
-const slowest = Math.max(...shapes.map((_, index) => percentiles(quietMs(times[index] ?? [])).p99));
-const isKnown = undisturbed.count >= all.count / 2;
+const share = undisturbed.count / all.count;
+// Where nearly all seconds were quiet nothing is left out.
+const judged = share >= QUIET_ENOUGH ? msOf : quietMs;
+const slowest = Math.max(...times.map((timed) => percentiles(judged(timed)).p99));
+const isKnown = share >= LEAST_QUIET;
 verdicts.push({
-  claim: `p99 of the slowest shape of a list, at ${rate} requests a second, all shapes in turn, in quiet seconds`,
+  claim: `p99 of the slowest shape of a list, at ${rate} requests a second, all shapes in turn`,
   target: `≤ ${LIST_P99_MS} ms`,
   measured: isKnown
-    ? `${round(slowest)} ms (of all lists ${round(undisturbed.p99)} ms; other seconds too: ${round(all.p99)} ms)`
+    ? `${round(slowest)} ms ${judged === msOf ? "" : "in quiet seconds "}(of all lists ${round(percentiles(judged(times.flat())).p99)} ms; ${round(share * 100)} % of them in quiet seconds)`
     : `not known: of ${all.count} lists ${undisturbed.count} fell into quiet seconds`,
   isMet: isKnown && slowest <= LIST_P99_MS && pages.every(({ failed }) => failed === 0),
 });
@@ -185,12 +191,12 @@ for (let pair = 0; pair < settings.pairs; pair++) {
   const second = await readRate(oursFirst ? bareClient : client, settings.seconds);
   pairs.push(oursFirst ? { ours: first, theirs: second } : { ours: second, theirs: first });
 }
-const share = median(pairs.map(({ ours, theirs }) => ours / theirs));
+const oneShare = median(pairs.map(({ ours, theirs }) => ours / theirs));
 verdicts.push({
   claim: "GET /sessions/{id}, beside bare express with one lean mongoose read",
   target: `≥ ${ONE_SESSION_SHARE} ×`,
-  measured: `${round(share)} ×`,
-  isMet: share >= ONE_SESSION_SHARE,
+  measured: `${round(oneShare)} ×`,
+  isMet: oneShare >= ONE_SESSION_SHARE,
 });
 
 const projectReads = await client.load(requests, 1, (index) => `/projects/${seedProject(index % projects)}`);
