@@ -28,9 +28,9 @@ export async function findAll<D extends object>(db: mongo.Db, collection: string
   });
   const { firstBatch, id } = reply.cursor as { readonly firstBatch: D[]; readonly id: number | mongo.Long };
   if (Number(id) === 0) return firstBatch;
-  // More than the 16 MB of one answer: asked for anew, and its cursor ended, which the server would keep for ten minutes.
+  // More than the 16 MB of one answer: asked for anew. Where the cursor left behind cannot be ended, the server ends it.
   const cursors = [typeof id === "number" ? mongo.Long.fromNumber(id) : id];
-  await db.command({ killCursors: collection, cursors });
+  await db.command({ killCursors: collection, cursors }).catch(() => {});
   const { filter, ...options } = query;
   const cursor = db.collection(collection).find(filter, options as mongo.FindOptions);
   return (await cursor.toArray()) as unknown as D[];
