@@ -5,7 +5,10 @@ import type { JoinedWithReplay, JoinedWithSnapshot, ProjectJoined } from "../sha
 import type { SnapshotPage } from "../shared/messages/project-snapshot.ts";
 import type { Position } from "../shared/position.ts";
 
-/** What one change did here. `before` is undefined for a new entity, `after` for one that was removed or is outside of the mirror. */
+/**
+ * What one change did here. `before` is undefined for a new entity, `after` for one that was removed or is outside of the
+ * mirror.
+ */
 export type MirrorChange =
   | {
       readonly change: Change & { kind: "session" };

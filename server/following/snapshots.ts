@@ -120,7 +120,7 @@ export class Snapshots {
     return kept.projectId === projectId && index > 0 ? this.#page(kept, index) : "malformed";
   }
 
-  /** Nothing from before a project's present epoch is shown any more: some of its sessions may be forgotten. */
+  /** Drops what is kept from before a project's present epoch: some of its sessions may be forgotten. */
   forgetBefore({ id, head }: Pick<Project, "id" | "head">): void {
     for (const kept of this.#kept.values()) {
       if (kept.projectId === id && kept.snapshot.epoch !== head.epoch) this.#drop(kept);

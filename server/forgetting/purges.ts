@@ -47,7 +47,7 @@ export class Purges {
 
   /** Begins; how it goes on, `find` tells. Rejects when MongoDB does not answer. */
   async begin(order: PurgeOrder): Promise<Outcome<PurgeRecord>> {
-    if (this.#running.size + this.#beginning >= this.#options.bounds.purgesAtOnce) return refused(BUSY);
+    if (this.#isFull) return refused(BUSY);
     this.#beginning += 1;
     try {
       return accepted(await this.#begin(order));
@@ -89,9 +89,8 @@ export class Purges {
   async resume(isMine: (projectId: string) => boolean): Promise<void> {
     const { store, clock, bounds } = this.#options;
     const movedBefore = new Date(clock.now() - bounds.purgeIdleMs).toISOString();
-    const free = Math.max(0, bounds.purgesAtOnce - this.#running.size);
-    for (const record of free === 0 ? [] : await store.readOpen(movedBefore, free)) {
-      if (isMine(record.project_id)) this.#start(record);
+    for (const record of await store.readOpen(movedBefore, bounds.purgesAtOnce)) {
+      if (isMine(record.project_id) && !this.#isFull) this.#start(record);
     }
     await store.forgetFinished(new Date(clock.now() - bounds.purgesKeptMs).toISOString());
   }
@@ -118,6 +117,10 @@ export class Purges {
     const done = await this.#forget(await this.#put(record));
     await this.#finish(done);
     return done.sessions;
+  }
+
+  get #isFull(): boolean {
+    return this.#running.size + this.#beginning >= this.#options.bounds.purgesAtOnce;
   }
 
   /** Ends at the next safe place; another hub goes on with the rest. */

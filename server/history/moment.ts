@@ -35,7 +35,10 @@ export interface Place {
 
 export const TRIMMED: Refusal = refuse("GONE", "the log no longer reaches back to this moment");
 
-/** Finds a moment in the log: `GONE` when it is trimmed. Reads the times of some five to forty entries for a time, of one for a seq. */
+/**
+ * Finds a moment in the log: `GONE` when it is trimmed. Reads the times of some five to forty entries for a time, of one
+ * for a seq.
+ */
 export async function findPlace(
   projectId: string,
   moment: Moment,

@@ -272,7 +272,8 @@ test("[R73] a hub has so many purges under way at most; what is too much is refu
         return real.append(entries);
       },
     }));
-    const purges = new Purges({ ...scene.ports, changeLog, bounds: { ...BOUNDS, purgesAtOnce: 2 } as never });
+    const bounds = { ...BOUNDS, purgesAtOnce: 2 } as unknown as typeof BOUNDS;
+    const purges = new Purges({ ...scene.ports, changeLog, bounds });
     const order = { ...ORDER, session_id: "s" };
     const outcomes = await Promise.all([purges.begin(order), purges.begin(order), purges.begin(order)]);
     expect(outcomes.map(({ ok }) => ok)).toEqual([true, true, false]);
